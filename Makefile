@@ -1,0 +1,60 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Installing is repeated when what is installed changes, and only then.
+HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+READY := $(VENV)/.ready-$(HASH)
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: up test demo lint format types bench bench-peers record-history lock clean help
+
+up: $(READY) ## start the whole stack; Ctrl-C stops it
+	@exec $(BIN)/dispatch up
+
+test: $(READY) ## run every test
+	$(BIN)/pytest
+
+demo: $(READY) ## walk one ticket from creation to closure, step by step
+	@$(BIN)/dispatch demo
+
+lint: $(READY) ## check style, formatting and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(READY) ## format the code and apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(READY) ## check types
+	$(BIN)/mypy .
+
+bench: $(READY) ## measure the engine against its bare loops
+	$(BIN)/python -m bench
+
+bench-peers: $(READY) ## measure other engines beside it; installs them first
+	$(BIN)/python -m bench.peers
+
+record-history: $(READY) ## record a workflow history for the replay tests
+	$(BIN)/python -m tests.replay.record
+
+lock: $(READY) ## pin the newest versions of all dependencies, with hashes
+	$(COMPILE) --upgrade --output-file requirements/runtime.txt
+	$(COMPILE) --upgrade --extra embedded --extra dev --output-file requirements/dev.txt
+
+clean: ## remove the environment and caches; the stack's data stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name it with: make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@rm -f $(VENV)/.ready-* && touch $@

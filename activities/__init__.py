@@ -1,0 +1,1 @@
+"""Activities: all I/O of a ticket; they gather facts, let the policy decide and record it."""

@@ -1,0 +1,197 @@
+"""Recording: what a decision leaves behind, in one statement whatever the verdict."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from activities.gathering import Connection
+from policy.bundle import Bundle
+from policy.canonical import sha256_hex
+from policy.command import Command
+from policy.effects import Denial, Effects
+from policy.facts import Facts
+from policy.redaction import redact
+from policy.shapes import ticket_shape, timeline_shape
+from policy.values import format_datetime
+
+GENESIS = "0" * 64
+RECORD = """
+WITH doc AS (SELECT $1::jsonb AS d),
+ticket AS (
+    INSERT INTO tickets AS t
+    SELECT r.* FROM doc, jsonb_populate_record(NULL::tickets, d->'ticket') r
+     WHERE jsonb_typeof(d->'ticket') = 'object'
+    ON CONFLICT (id) DO UPDATE SET
+        state = excluded.state, priority = excluded.priority,
+        incident_type = excluded.incident_type, nte_cents = excluded.nte_cents,
+        sop_handoff_required = excluded.sop_handoff_required,
+        sop_handoff_acknowledged = excluded.sop_handoff_acknowledged,
+        scheduled_start = excluded.scheduled_start, scheduled_end = excluded.scheduled_end,
+        assigned_provider_id = excluded.assigned_provider_id,
+        assigned_tech_id = excluded.assigned_tech_id, version = excluded.version
+),
+audit AS (
+    INSERT INTO audit_events
+    SELECT r.* FROM doc, jsonb_populate_record(NULL::audit_events, d->'audit') r
+     WHERE jsonb_typeof(d->'audit') = 'object'
+),
+transitions AS (
+    INSERT INTO ticket_state_transitions (tenant_id, ticket_id, from_state, to_state,
+                                          audit_event_id, created_at)
+    SELECT d->'audit'->>'tenant_id', (d->'audit'->>'ticket_id')::uuid,
+           (step->>0)::ticket_state, (step->>1)::ticket_state,
+           (d->'audit'->>'id')::uuid, (d->'audit'->>'created_at')::timestamptz
+      FROM doc, jsonb_array_elements(d->'pairs') WITH ORDINALITY AS pair (step, position)
+     ORDER BY position
+),
+answer AS (
+    INSERT INTO idempotency_keys (tenant_id, actor_id, endpoint, request_id, request_hash,
+                                  response_code, response_body, command_id)
+    SELECT r.tenant_id, r.actor_id, r.endpoint, r.request_id, r.request_hash,
+           r.response_code, r.response_text::jsonb, r.command_id
+      FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
+     WHERE r.decision = 'ALLOW'
+),
+log AS (
+    INSERT INTO command_log AS c
+    SELECT r.* FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
+    ON CONFLICT (command_id) DO UPDATE SET
+        ticket_id = excluded.ticket_id, decision = excluded.decision, code = excluded.code,
+        dimension = excluded.dimension, response_code = excluded.response_code,
+        response_body = excluded.response_body, response_text = excluded.response_text,
+        policy_bundle_version = excluded.policy_bundle_version,
+        policy_bundle_sha256 = excluded.policy_bundle_sha256, decided_at = excluded.decided_at
+    WHERE c.decided_at IS NULL
+)
+SELECT pg_notify('command', d->'log'->>'command_id') FROM doc
+"""
+
+
+class Chain(NamedTuple):
+    """The head of an audit chain: the newest row's seq, hash and time; all None when it is new."""
+
+    seq: int | None
+    hash: str | None
+    at: datetime | None
+
+
+async def record_effects(
+    conn: Connection, bundle: Bundle, command: Command, facts: Facts, effects: Effects, chain: Chain
+) -> None:
+    """Write ticket, audit, transitions, stored answer and log row of an allowed command."""
+    body = effects.body
+    if body is None and effects.ticket is not None:
+        body = ticket_shape(bundle, effects.ticket, facts.now)
+    status = bundle.tools[command.tool].success_status
+    changed = effects.ticket is not None and effects.ticket != facts.ticket
+    ticket = effects.ticket.model_dump(mode="json") if effects.ticket and changed else None
+    await _record(
+        conn,
+        {
+            "ticket": None if ticket is None else {"currency": "USD", **ticket},
+            "audit": _audit_row(bundle, command, facts, effects, chain),
+            "pairs": effects.pairs,
+            "log": {
+                **_log_row(bundle, command, facts.now),
+                "ticket_id": command.ticket_id,
+                "decision": "ALLOW",
+                **_response(status, dict(body or {})),
+            },
+        },
+    )
+
+
+async def record_denial(
+    conn: Connection, bundle: Bundle, command: Command, now: datetime, denial: Denial
+) -> None:
+    """Write the log row of a denied command, and nothing else."""
+    rule = bundle.tools.get(command.tool)
+    refused_create = rule is not None and not rule.requires_ticket_id
+    await _record(
+        conn,
+        {
+            "ticket": None,
+            "audit": None,
+            "pairs": [],
+            "log": {
+                **_log_row(bundle, command, now),
+                "ticket_id": None if refused_create else command.ticket_id,
+                "decision": "DENY",
+                "code": denial.code,
+                "dimension": denial.dimension,
+                **_response(denial.status, denial.body(command.request_id, command.correlation_id)),
+            },
+        },
+    )
+
+
+async def _record(conn: Connection, document: dict[str, Any]) -> None:
+    await conn.execute(RECORD, document)
+
+
+def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    text = orjson.dumps(body).decode()
+    return {"response_code": status, "response_body": body, "response_text": text}
+
+
+def _log_row(bundle: Bundle, command: Command, now: datetime) -> dict[str, Any]:
+    return {
+        "command_id": command.command_id,
+        "tenant_id": command.actor.tenant_id,
+        "tool_name": command.tool,
+        "endpoint": command.endpoint,
+        "actor_type": command.actor.actor_type,
+        "actor_id": command.actor.actor_id,
+        "actor_role": command.actor.actor_role,
+        "request_id": UUID(command.request_id),
+        "request_hash": command.request_hash,
+        "correlation_id": command.correlation_id,
+        "trace_id": command.trace_id,
+        "policy_bundle_version": bundle.version,
+        "policy_bundle_sha256": bundle.sha256,
+        "submitted_at": command.submitted_at,
+        "decided_at": now,
+    }
+
+
+def _audit_row(
+    bundle: Bundle, command: Command, facts: Facts, effects: Effects, chain: Chain
+) -> dict[str, Any]:
+    at = facts.now
+    if chain.at is not None and at <= chain.at:
+        at = chain.at + timedelta(milliseconds=1)
+    ticket = effects.ticket
+    row = {
+        "id": facts.audit_id,
+        "ticket_id": None if ticket is None else ticket.id,
+        "actor_type": command.actor.actor_type.value,
+        "actor_id": command.actor.actor_id,
+        "actor_role": command.actor.actor_role.value,
+        "tool_name": command.tool,
+        "request_id": UUID(command.request_id),
+        "correlation_id": command.correlation_id,
+        "trace_id": command.trace_id,
+        "before_state": effects.before,
+        "after_state": None if ticket is None else ticket.state,
+        "payload": _audit_payload(command, effects),
+        "created_at": at,
+        "tenant_id": command.actor.tenant_id,
+        "command_id": command.command_id,
+        "seq": (chain.seq or 0) + 1,
+        "policy_bundle_sha256": bundle.sha256,
+        "prev_hash": chain.hash or GENESIS,
+    }
+    return {**row, "hash": sha256_hex(timeline_shape(row))}
+
+
+def _audit_payload(command: Command, effects: Effects) -> dict[str, Any]:
+    payload: dict[str, Any] = {
+        "endpoint": command.endpoint,
+        "requested_at": format_datetime(command.submitted_at),
+        "request": command.payload,
+        **effects.audit,
+    }
+    redacted: dict[str, Any] = redact(payload)
+    return redacted

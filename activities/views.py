@@ -1,0 +1,40 @@
+"""The workflow's view of a ticket: state for operators, and the next deadline for its timer."""
+
+from datetime import datetime
+
+from contracts.messages import TicketView
+from policy.bundle import Bundle
+from policy.model import TERMINAL, Ticket
+from policy.sla import Deadline, deadlines, sla_of
+
+
+def ticket_view(
+    bundle: Bundle,
+    ticket: Ticket,
+    now: datetime,
+    rests_since: datetime,
+    known: frozenset[Deadline] = frozenset(),
+) -> TicketView:
+    """Return the view of `ticket` at `now`; past deadlines among `known` were seen to already."""
+    sla = sla_of(bundle, ticket, now)
+    open_deadlines = [
+        deadline
+        for deadline in deadlines(bundle, ticket, rests_since)
+        if deadline.due_at > now or deadline not in known
+    ]
+    nearest = min(open_deadlines, key=lambda deadline: deadline.due_at, default=None)
+    return TicketView(
+        state=ticket.state,
+        version=ticket.version,
+        phase=bundle.phase_of[ticket.state],
+        priority=ticket.priority,
+        sla_status=sla.status,
+        escalation_level=sla.escalation_level,
+        account_id=ticket.account_id,
+        site_id=ticket.site_id,
+        tech_id=ticket.assigned_tech_id,
+        incident_type=ticket.incident_type,
+        terminal=ticket.state in TERMINAL,
+        due_at=None if nearest is None else nearest.due_at,
+        due_for=None if nearest is None else nearest.kind,
+    )

@@ -1,0 +1,1 @@
+"""The gateway: identity, wire format and the routes of the tools."""

@@ -1,0 +1,136 @@
+"""The command bus: look-up, signal and outcome of a command, each one round trip."""
+
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import orjson
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError
+
+from api.errors import ApiError
+from contracts.messages import SignedCommand, TicketStart
+from contracts.names import WORKFLOW_TYPE, workflow_id
+from contracts.signing import sign
+from policy.bundle import Bundle
+from policy.codes import Code
+from policy.command import Command
+from policy.effects import Denial
+from policy.model import Actor
+from runtime.database import Pool
+
+LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+OPEN_ROW = """
+INSERT INTO command_log (command_id, tenant_id, ticket_id, tool_name, endpoint, actor_type,
+                         actor_id, actor_role, request_id, request_hash, correlation_id, trace_id,
+                         policy_bundle_version, policy_bundle_sha256, submitted_at,
+                         decision, code, dimension, response_code, response_body, response_text,
+                         decided_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
+        $16, $17, $18, $19, $20::text::jsonb, $20, CASE WHEN $16 = 'DENY' THEN now() END)
+ON CONFLICT (command_id) DO NOTHING
+"""
+RPC_LIMIT = timedelta(seconds=5)
+SUMMARY_LIMIT = 120
+DATABASE_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+class Found(NamedTuple):
+    """What one look-up knows of a key and of the ticket it is used on."""
+
+    idem_tenant: str | None
+    idem_hash: str | None
+    idem_code: int | None
+    idem_text: str | None
+    idem_command: UUID | None
+    rejections: int
+    open_hash: str | None
+    account_id: UUID | None
+    site_id: UUID | None
+    state: str | None
+
+
+class Bus:
+    """Sends commands to their workflows and logs what never gets there."""
+
+    def __init__(
+        self, pool: Pool, client: Client, task_queue: str, key: bytes, bundle: Bundle
+    ) -> None:
+        self._pool = pool
+        self._client = client
+        self._task_queue = task_queue
+        self._key = key
+        self._bundle = bundle
+
+    async def look_up(
+        self, actor: Actor, endpoint: str, key: UUID, digest: str, ticket_id: UUID | None
+    ) -> Found:
+        """Return the stored answer of the key, its open command and the ticket's scope."""
+        values = (actor.tenant_id, actor.actor_id, endpoint, key, digest, ticket_id)
+        row = await self._pool.fetchrow(LOOK_UP, *values)
+        if row is None:
+            raise LookupError("look_up always returns a row")
+        return Found(**row)
+
+    async def send(self, command: Command) -> None:
+        """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails."""
+        tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
+        signed: SignedCommand = sign(self._key, command)
+        summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
+        try:
+            await self._client.start_workflow(
+                WORKFLOW_TYPE,
+                TicketStart(tenant_id=tenant_id, ticket_id=ticket_id),
+                id=workflow_id(tenant_id, ticket_id),
+                task_queue=self._task_queue,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=command.tool,
+                start_signal_args=[signed],
+                static_summary=summary or None,
+                rpc_timeout=RPC_LIMIT,
+            )
+        except (TimeoutError, RPCError, RuntimeError) as error:
+            raise ApiError(Code.ENGINE_UNAVAILABLE) from error
+
+    async def log_open(self, command: Command) -> None:
+        """Make an undecided command visible: its caller was told to come back for it."""
+        await self._log(command, None)
+
+    async def log_denial(self, command: Command, denial: Denial) -> UUID:
+        """Log a command that the gateway refused; it gets an id that no other call can share."""
+        refused = command.model_copy(update={"command_id": uuid4()})
+        await self._log(refused, denial)
+        return refused.command_id
+
+    async def _log(self, command: Command, denial: Denial | None) -> None:
+        actor = command.actor
+        verdict: tuple[object, ...] = (None,) * 5
+        if denial is not None:
+            body = denial.body(command.request_id or None, command.correlation_id)
+            text = orjson.dumps(body).decode()
+            verdict = ("DENY", denial.code, denial.dimension, denial.status, text)
+        async with self._pool.acquire() as conn, conn.transaction():
+            await conn.execute(SET_TENANT, actor.tenant_id)
+            await conn.execute(
+                OPEN_ROW,
+                command.command_id,
+                actor.tenant_id,
+                command.ticket_id,
+                command.tool,
+                command.endpoint,
+                actor.actor_type,
+                actor.actor_id,
+                actor.actor_role,
+                UUID(command.request_id) if command.request_id else None,
+                command.request_hash,
+                command.correlation_id,
+                command.trace_id,
+                self._bundle.version,
+                self._bundle.sha256,
+                command.submitted_at,
+                *verdict,
+            )

@@ -1,0 +1,33 @@
+"""`dispatch-api`: serves the gateway on loopback until it is told to stop."""
+
+import os
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from runtime.environment import ConfigurationError
+from runtime.logging import configure_logging
+from runtime.settings import load_settings
+
+
+def main() -> None:
+    """Start the gateway from the environment; exit code 1 when it must not start."""
+    try:
+        settings, warnings = load_settings(os.environ)
+        log = configure_logging("dispatch-api", sink=settings.log_sink_path)
+        for warning in warnings:
+            log.warning("api.setting", message=warning)
+        app = create_app(settings)
+    except (ConfigurationError, ValueError) as error:
+        sys.exit(f"dispatch-api: {error}")
+    uvicorn.run(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,133 @@
+"""Serving: every request gets its context, its headers, its log record and never a bare error."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.answers import Answer, error_answer, json_answer
+from api.context import read_context
+from api.errors import ApiError
+from api.trail import Trail
+from policy.codes import CODES, Code
+
+Handler = Callable[[Request], Awaitable[Answer]]
+TRAIL = "dispatch.trail"
+ERROR = 400
+HEALTH = "/health"
+log = structlog.get_logger()
+
+
+class Serving:
+    """The outermost layer: reads the context, completes the headers, writes one log record."""
+
+    def __init__(self, app: ASGIApp, security_headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._security_headers = dict(security_headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        trail = Trail(read_context(Headers(scope=scope)))
+        scope[TRAIL] = trail
+        status = 0
+
+        async def finish(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._complete(MutableHeaders(raw=message["headers"]), trail)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, finish)
+        finally:
+            seconds = time.perf_counter() - started
+            _record(scope, trail, status, seconds)
+
+    def _complete(self, headers: MutableHeaders, trail: Trail) -> None:
+        for name, value in self._security_headers.items():
+            headers.setdefault(name, value)
+        headers["X-Correlation-Id"] = trail.context.correlation_id
+        if trail.context.request_id is not None:
+            headers["X-Request-Id"] = trail.context.request_id
+        if trail.command_id is not None:
+            headers["X-Command-Id"] = str(trail.command_id)
+
+
+def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return `handler` as a route: its errors become envelopes, its defects a 500."""
+
+    async def serve(request: Request) -> Response:
+        trail = trail_of(request)
+        trail.endpoint = endpoint
+        try:
+            answer = await handler(request)
+        except ApiError as error:
+            answer = (
+                not_found() if error.code is Code.NOT_FOUND else error_answer(error, trail.context)
+            )
+            trail.error_code, trail.message = error.code, error.message
+        except Exception as error:
+            log.exception("request.defect")
+            reference = str(uuid4())
+            defect = ApiError(Code.INTERNAL_ERROR, details={"reference": reference})
+            trail.error_code, trail.message = defect.code, reference
+            trail.reason = f"{type(error).__name__}: {error}"
+            answer = error_answer(defect, trail.context)
+        if answer.code is not None:
+            trail.error_code = answer.code
+        return answer.response()
+
+    return serve
+
+
+def trail_of(request: Request) -> Trail:
+    """Return the trail of a request that passed through `Serving`."""
+    trail: Trail = request.scope[TRAIL]
+    return trail
+
+
+def not_found() -> Answer:
+    """Return the answer of the unmatched route, exactly (contract 8.1)."""
+    error = {"code": Code.NOT_FOUND, "message": CODES[Code.NOT_FOUND].message, "request_id": None}
+    return json_answer(404, {"error": error})
+
+
+def _record(scope: Scope, trail: Trail, status: int, seconds: float) -> None:
+    context = trail.context
+    fields: dict[str, Any] = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "endpoint": trail.endpoint,
+        "request_id": context.request_id,
+        "correlation_id": context.correlation_id,
+        "trace_id": context.trace.trace_id,
+        "actor_type": trail.actor_type,
+        "actor_id": trail.actor_id,
+        "actor_role": trail.actor_role,
+        "tool_name": trail.tool_name,
+        "ticket_id": trail.ticket_id,
+        "command_id": None if trail.command_id is None else str(trail.command_id),
+        "replay": trail.replay,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 3),
+    }
+    failed = status >= ERROR
+    if trail.is_command or failed:
+        fields |= {"trace_parent": context.trace.parent, "trace_state": context.trace.state}
+    if failed:
+        fields |= {"error_code": trail.error_code, "message": trail.message}
+    if trail.reason is not None:
+        fields["reason"] = trail.reason
+    unhealthy = failed and scope["path"] != HEALTH
+    (log.error if unhealthy else log.info)("request", **fields)

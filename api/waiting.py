@@ -1,0 +1,118 @@
+"""Waiting for outcomes: one LISTEN connection per process wakes every waiting request."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from contracts.names import NOTIFY_CHANNEL
+from runtime.database import Connection, Pool, listening_connection
+
+DECIDED = "SELECT * FROM decided_commands($1)"
+POLL_SECONDS = 1.0
+RECONNECT_SECONDS = 0.2
+log = structlog.get_logger()
+
+
+class Outcome(NamedTuple):
+    """The recorded answer of a command; `code` is None when it was allowed."""
+
+    status: int
+    text: str
+    code: str | None
+
+
+class Outcomes:
+    """The outcomes this process waits for.
+
+    A notification is only a hint: the log is read for what was announced, for everything waited
+    for after a reconnect, and every second for whatever a lost notification left behind.
+    """
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self._pool = pool
+        self._url = url
+        self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
+        self._announced: set[UUID] = set()
+        self._news = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to listen and to read."""
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._read())]
+
+    async def stop(self) -> None:
+        """Stop; whoever still waits is not answered."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def expect(self, command_id: UUID) -> Iterator[asyncio.Future[Outcome | None]]:
+        """Register interest before the command is sent, so that no answer comes too early.
+
+        The future gives the outcome, or None when the command was announced without a log row of
+        its own: then the key has its answer under another command.
+        """
+        future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiting.setdefault(command_id, [])
+        waiters.append(future)
+        try:
+            yield future
+        finally:
+            waiters.remove(future)
+            if not waiters:
+                self._waiting.pop(command_id, None)
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                conn = await listening_connection(self._url)
+                try:
+                    lost = asyncio.Event()
+                    conn.add_termination_listener(lambda _, lost=lost: lost.set())
+                    await conn.add_listener(NOTIFY_CHANNEL, self._announce)
+                    self._announced.update(self._waiting)
+                    self._news.set()
+                    await lost.wait()
+                    log.warning("outcomes.connection_lost")
+                finally:
+                    await conn.close(timeout=1)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _announce(self, _: Connection, __: int, ___: str, payload: object) -> None:
+        command_id = UUID(str(payload))
+        if command_id in self._waiting:
+            self._announced.add(command_id)
+            self._news.set()
+
+    async def _read(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+            self._news.clear()
+            announced, self._announced = self._announced, set()
+            wanted = announced or set(self._waiting)
+            if not wanted:
+                continue
+            try:
+                rows = await self._pool.fetch(DECIDED, wanted)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                continue  # the next poll tries again
+            self._resolve({row["command_id"]: row for row in rows}, announced)
+
+    def _resolve(self, rows: dict[UUID, asyncpg.Record], announced: set[UUID]) -> None:
+        for command_id in announced | rows.keys():
+            row = rows.get(command_id)
+            outcome = (
+                None
+                if row is None
+                else Outcome(row["response_code"], row["response_text"], row["code"])
+            )
+            for future in self._waiting.get(command_id, ()):
+                if not future.done():
+                    future.set_result(outcome)

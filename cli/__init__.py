@@ -1,0 +1,1 @@
+"""The `dispatch` command: one module per noun."""

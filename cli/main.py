@@ -1,0 +1,54 @@
+"""The entry point: the commands by name, and the exit codes."""
+
+import sys
+from collections.abc import Callable, Mapping
+
+import typer
+
+from cli import database, stack, tokens
+from cli.output import Exit
+
+_TYPER_USAGE = 2
+_DEMO_TECHNICIAN = "00000000-0000-0000-0000-000000000083"
+_EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
+    stack.up: (
+        "dispatch up",
+        "dispatch up --port 9000 --data-dir /var/tmp/second-stack",
+    ),
+    stack.status: ("dispatch status", "dispatch status --json"),
+    stack.down: ("dispatch down", "dispatch down --data-dir /var/tmp/second-stack"),
+    database.migrate: (
+        "dispatch migrate",
+        "DISPATCH_DATABASE_URL=postgresql://owner@db.example/dispatch dispatch migrate",
+    ),
+    database.bootstrap: (
+        "dispatch bootstrap",
+        "DISPATCH_BOOTSTRAP_SKIP_API_READY_CHECK=true dispatch bootstrap",
+    ),
+    tokens.token: (
+        "dispatch token --role dispatcher",
+        f"dispatch token --role technician --technician {_DEMO_TECHNICIAN}",
+        'curl -H "Authorization: Bearer $(dispatch token --role dispatcher)" $URL/tools',
+    ),
+}
+
+app = typer.Typer(
+    name="dispatch",
+    help="Run, prepare and inspect a Real Dispatch installation.",
+    epilog="Exit codes: 0 done, 1 failed, 64 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command, examples in _EXAMPLES.items():
+    app.command(epilog="\n".join(["\b", "Examples:", *(f"  {each}" for each in examples)]))(command)
+
+
+def main() -> None:
+    """Run the command line. Exit code 0: done, 1: failed, 64: wrong usage."""
+    try:
+        app()
+    except SystemExit as ending:
+        sys.exit(Exit.USAGE if ending.code == _TYPER_USAGE else ending.code)

@@ -1,0 +1,83 @@
+"""What every command shares: exit codes, messages, and where the running stack is found."""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import asyncpg
+import typer
+
+from policy.bundle import BundleError
+from runtime.bootstrap import BootstrapError
+from runtime.database import DatabaseError
+from runtime.environment import ConfigurationError
+from runtime.settings import Settings, load_settings
+from runtime.stack import DEFAULT_DATA_DIR, StackError, read_client
+
+Result = TypeVar("Result")
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Where the embedded stack keeps its data.")
+]
+FAILURES = (
+    BootstrapError,
+    BundleError,
+    ConfigurationError,
+    DatabaseError,
+    OSError,
+    StackError,
+    asyncpg.PostgresError,
+)
+
+
+class Exit(IntEnum):
+    """The exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 64
+
+
+def say(message: str) -> None:
+    """Print a message to the person at the terminal; stdout is for results."""
+    typer.echo(message, err=True)
+
+
+def run(work: Coroutine[None, None, Result]) -> Result:
+    """Run a command's work. A failure is printed, without a traceback, and ends the command."""
+    try:
+        return asyncio.run(work)
+    except FAILURES as failure:
+        raise failed(str(failure) or type(failure).__name__) from None
+
+
+def failed(message: str) -> typer.Exit:
+    """Print why a command failed and return what to raise."""
+    say(f"dispatch: {message}")
+    return typer.Exit(Exit.FAILED)
+
+
+def environment(data_dir: Path = DEFAULT_DATA_DIR) -> Mapping[str, str]:
+    """Return the environment, completed by the stack that runs in the data folder, if one does."""
+    client = read_client(data_dir)
+    return {**(client.env if client else {}), **os.environ}
+
+
+def owner_database_url(data_dir: Path = DEFAULT_DATA_DIR) -> str | None:
+    """Return the migrations' login: the environment's, else the running stack's."""
+    client = read_client(data_dir)
+    running = client.owner_database_url if client else None
+    return os.environ.get("DISPATCH_DATABASE_URL") or running
+
+
+def settings(data_dir: Path = DEFAULT_DATA_DIR) -> Settings:
+    """Return the settings of `environment`; warnings go to the terminal."""
+    try:
+        found, warnings = load_settings(environment(data_dir))
+    except ConfigurationError as failure:
+        raise failed(str(failure)) from None
+    for warning in warnings:
+        say(f"warning: {warning}")
+    return found

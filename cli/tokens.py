@@ -1,0 +1,51 @@
+"""`dispatch token`: development tokens."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import jwt
+import typer
+
+from cli.output import DataDir, failed, settings
+from policy.model import ActorType, Role
+from runtime.settings import Settings
+from runtime.stack import DEFAULT_DATA_DIR
+
+
+def token(  # noqa: PLR0913, PLR0917  each is an option of the command
+    role: Annotated[Role, typer.Option(help="Role of the caller.")],
+    actor: Annotated[str, typer.Option(help="Actor id (claim sub).")] = "dev-actor",
+    actor_type: Annotated[
+        ActorType, typer.Option(case_sensitive=False, help="Kind of actor.")
+    ] = ActorType.HUMAN,
+    tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
+    accounts: Annotated[str, typer.Option(help="Account ids, comma list, or *.")] = "*",
+    sites: Annotated[str, typer.Option(help="Site ids, comma list, or *.")] = "*",
+    technician: Annotated[str, typer.Option(help="Technician id to bind the token to.")] = "",
+    ttl: Annotated[int, typer.Option(min=1, help="Seconds until the token expires.")] = 3600,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Print a signed development token (HS256).
+
+    It is signed with DISPATCH_AUTH_JWT_SECRET, else with the running embedded stack's secret;
+    issuer and audience are the configured ones.
+    """
+    chosen = settings(data_dir)
+    if chosen.auth_jwt_secret is None:
+        raise failed("no secret: set DISPATCH_AUTH_JWT_SECRET or start the stack (dispatch up)")
+    claims = {
+        "sub": actor,
+        "role": role,
+        "actor_type": actor_type,
+        "tenant_id": tenant,
+        "scope": {"account_ids": accounts, "site_ids": sites},
+        **({"technician_id": technician} if technician else {}),
+        **_standard_claims(chosen, timedelta(seconds=ttl)),
+    }
+    typer.echo(jwt.encode(claims, chosen.auth_jwt_secret.get_secret_value(), algorithm="HS256"))
+
+
+def _standard_claims(chosen: Settings, ttl: timedelta) -> dict[str, object]:
+    now = datetime.now(UTC)
+    named = {"iss": chosen.auth_jwt_issuer, "aud": chosen.auth_jwt_audience}
+    return {"iat": now, "exp": now + ttl, **{name: value for name, value in named.items() if value}}

@@ -1,0 +1,1 @@
+"""What crosses a process: messages, ids, names and the signatures of activities."""

@@ -1,0 +1,71 @@
+"""Messages between gateway, workflow and activities. Fields are only ever added."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from policy.command import Command
+
+
+class Message(BaseModel):
+    """Base of every message: immutable; unknown fields of a newer sender are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SignedCommand(Message):
+    """A command with the MAC of the gateway that accepted it (see `contracts.signing`)."""
+
+    command: Command
+    mac: str = ""
+
+
+class TicketView(Message):
+    """What the workflow keeps of a ticket: enough for operators and for its one timer.
+
+    `due_at` is the ticket's next escalation, `due_for` its kind; None when nothing is ahead.
+    """
+
+    state: str
+    version: int
+    phase: str
+    priority: str
+    sla_status: str
+    escalation_level: int
+    account_id: UUID
+    site_id: UUID
+    tech_id: UUID | None = None
+    incident_type: str | None = None
+    summary: str = ""
+    terminal: bool = False
+    due_at: datetime | None = None
+    due_for: str | None = None
+
+
+class Outcome(Message):
+    """What became of a command. `code` is None when it was allowed, else the error code.
+
+    `ticket` is the ticket as stored after the command, None when there is none.
+    """
+
+    command_id: UUID
+    tool: str
+    code: str | None = None
+    ticket: TicketView | None = None
+
+
+class TicketStart(Message):
+    """How a `Ticket` workflow starts, and what a run hands to the next one."""
+
+    tenant_id: str
+    ticket_id: UUID | None
+    ticket: TicketView | None = None
+    pending: tuple[SignedCommand, ...] = ()
+
+
+class TimerFired(Message):
+    """The ticket's timer fired: whatever is due by now must be escalated."""
+
+    tenant_id: str
+    ticket_id: UUID | None

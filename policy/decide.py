@@ -1,0 +1,52 @@
+"""The one entry point of the policy: a command and its facts in, effects or a denial out."""
+
+from policy.access import binding_denial, scope_denial
+from policy.bundle import Bundle
+from policy.case import Case
+from policy.codes import Code
+from policy.command import Command
+from policy.effects import Decision, Denial
+from policy.facts import Facts
+from policy.payload import parse_payload
+from policy.registry import command_tool
+
+
+def decide(bundle: Bundle, facts: Facts, command: Command) -> Decision:
+    """Return what `command` changes, or why it is denied (contract 3.1, steps 4 and 7 to 11).
+
+    Pure: the time and new ids are facts. Role and payload are judged again although the gateway
+    has judged them: whoever reaches the engine directly passes the same gate.
+    """
+    rule = bundle.commands.get(command.tool)
+    if rule is None:
+        return Denial(code=Code.UNKNOWN_TOOL, details={"tool_name": command.tool})
+    if command.actor.actor_role not in rule.roles:
+        return role_denial(bundle, command.tool, command.actor.actor_role)
+    payload = parse_payload(command.tool, command.payload)
+    if isinstance(payload, Denial):
+        return payload
+    tool = command_tool(command.tool)
+    case = Case(bundle=bundle, rule=rule, command=command, facts=facts, payload=payload)
+    if rule.requires_ticket_id:
+        denial = _ticket_denial(case)
+        if denial is not None:
+            return denial
+        if rule.from_states is not None and case.ticket.state not in rule.from_states:
+            return tool.wrong_state(case)
+    return tool.decide(case)
+
+
+def role_denial(bundle: Bundle, tool: str, role: str) -> Denial:
+    """Return the denial of a role that may not use `tool`."""
+    allowed = [str(each) for each in bundle.tools[tool].roles]
+    details = {"actor_role": str(role), "allowed_roles": allowed}
+    return Denial(code=Code.FORBIDDEN, details=details)
+
+
+def _ticket_denial(case: Case) -> Denial | None:  # type: ignore[type-arg]
+    ticket, actor = case.facts.ticket, case.actor
+    if ticket is None or ticket.tenant_id != actor.tenant_id:
+        return Denial(code=Code.TICKET_NOT_FOUND)
+    return scope_denial(actor, ticket.account_id, ticket.site_id) or binding_denial(
+        actor, case.command.tool, ticket.assigned_tech_id
+    )

@@ -1,0 +1,143 @@
+"""What a decision may look at: the locked ticket, the clock, new ids and the rows a tool needs."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from policy.model import Frozen, State, Ticket
+
+
+class Site(Frozen):
+    """A site, as far as decisions need it."""
+
+    id: UUID
+    account_id: UUID
+    region: str | None = None
+    timezone: str = "UTC"
+
+
+class Technician(Frozen):
+    """A technician with skills and regions as stored."""
+
+    id: UUID
+    name: str
+    active: bool
+    home_region: str | None
+    skills: tuple[str, ...]
+    regions: tuple[str, ...]
+
+
+class Approval(Frozen):
+    """An approval of the ticket; `return_state` is read from its evidence."""
+
+    id: UUID
+    status: str
+    return_state: str | None
+
+
+class Evidence(Frozen):
+    """One row of `evidence_items`."""
+
+    id: UUID
+    ticket_id: UUID
+    kind: str
+    uri: str
+    checksum: str | None = None
+    metadata: Mapping[str, Any]
+    created_by: str | None = None
+    created_at: datetime
+    content_type: str | None = None
+    size_bytes: int | None = None
+    object_version_id: str | None = None
+    retention_until: datetime | None = None
+    is_immutable: bool = False
+    immutable_reason: str | None = None
+    immutable_by: str | None = None
+    immutable_at: datetime | None = None
+
+    @property
+    def evidence_key(self) -> str | None:
+        """The requirement that this item answers, if it names one."""
+        key = self.metadata.get("evidence_key")
+        return key if isinstance(key, str) and key else None
+
+
+class CompletionContext(Frozen):
+    """The newest completion attempt of contract 9.3: its tool and stored request."""
+
+    tool_name: str
+    request: Mapping[str, Any]
+
+
+class AutonomyRow(Frozen):
+    """One row of `autonomy_control_state` that matches the ticket."""
+
+    scope_type: str
+    incident_type: str | None
+    ticket_id: UUID | None
+    is_paused: bool
+    reason: str | None
+
+
+class HoldSnapshot(Frozen):
+    """The newest hold of the ticket."""
+
+    id: UUID
+    hold_sequence_id: UUID
+    hold_state: str
+    scheduled_start: datetime | None
+    scheduled_end: datetime | None
+    hold_reason_notes: str | None
+
+
+class Snapshot(Frozen):
+    """A recommendation snapshot of the ticket."""
+
+    recommendation_snapshot_id: UUID
+    recommended_tech_id: UUID
+
+
+class PastTransition(Frozen):
+    """One earlier transition of the ticket."""
+
+    from_state: State | None
+    to_state: State
+    occurred_at: datetime
+
+
+class LookUp(Frozen):
+    """What looking a uri up found: nothing wrong, or the failure code of contract 9.5."""
+
+    failure: str | None = None
+    message: str | None = None
+    sha256: str | None = None
+    etag: str | None = None
+    content_md5: str | None = None
+
+
+class Facts(Frozen):
+    """Everything a decision may look at. Fields after `new_ids` are read only for tools that ask.
+
+    `now` is the instant of the transaction, cut to milliseconds; `audit_id` and `new_ids` are
+    random ids for the rows that the decision may create.
+    """
+
+    now: datetime
+    ticket: Ticket | None
+    audit_id: UUID
+    new_ids: tuple[UUID, UUID]
+    account_exists: bool = False
+    site: Site | None = None
+    asset_site_id: UUID | None = None
+    technician: Technician | None = None
+    snapshot: Snapshot | None = None
+    approval: Approval | None = None
+    pending_approvals: tuple[UUID, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    excepted_keys: frozenset[str] = frozenset()
+    completion: CompletionContext | None = None
+    autonomy: tuple[AutonomyRow, ...] = ()
+    earlier_confirmations: int = 0
+    transitions: tuple[PastTransition, ...] = ()
+    look_ups: Mapping[str, LookUp] | None = None

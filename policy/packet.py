@@ -1,0 +1,124 @@
+"""The closeout packet that ticket.close stores (contract 9.8)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from policy.canonical import sha256_hex
+from policy.case import Case
+from policy.effects import UpsertArtifact
+from policy.gate import SIGNATURE_KEY, GateResult
+from policy.model import Ticket
+from policy.shapes import instant
+
+ARTIFACT_TYPE = "closeout_packet"
+
+
+def artifact_name(ticket: Ticket) -> str:
+    """Return the file name of the ticket's packet."""
+    return f"closeout-{ticket.id}.json"
+
+
+def closeout_packet(
+    case: Case[Any],
+    ticket: Ticket,
+    gate: GateResult,
+    reason: str | None,
+    override_flags: Mapping[str, Any],
+) -> UpsertArtifact:
+    """Return the packet of a ticket that is being closed; evidence stands in it as sealed."""
+    evidence = case.facts.evidence
+    context = case.facts.completion
+    payload: dict[str, Any] = {
+        "ticket_id": str(ticket.id),
+        "ticket_state": ticket.state.value,
+        "correlation_id": case.command.correlation_id,
+        "closure_reason": reason,
+        "generated_at": instant(case.facts.now),
+        "actor_ids": _actor(case),
+        "override_flags": dict(override_flags),
+        "timestamps": {
+            "generated_at": instant(case.facts.now),
+            "ticket_created_at": instant(ticket.created_at),
+            "ticket_updated_at": instant(ticket.updated_at),
+            "close_transition_at": instant(case.facts.now),
+        },
+        "evidence_summary": {
+            "total_items": len(evidence),
+            "immutable_items": len(evidence),
+            **requirements(gate),
+            "evidence_items": len(evidence),
+            "provided_evidence_keys": list(gate.provided_evidence_keys),
+        },
+        "required_evidence_checklist_status": {
+            **gate.shape(),
+            "invalid_evidence_refs": list(gate.invalid_evidence_refs),
+            "signature_satisfied": gate.signature_satisfied,
+            "no_signature_reason": gate.no_signature_reason,
+            **requirements(gate),
+        },
+        "closeout_check": gate.shape(),
+        "closeout_context": None if context is None else dict(context.request),
+        "evidence_validation": {
+            "signature_satisfied": gate.signature_satisfied,
+            "invalid_evidence_refs": list(gate.invalid_evidence_refs),
+        },
+        "evidence_items": len(evidence),
+        "state_history_summary": _history(case, ticket),
+        "evidence": [
+            {
+                "id": str(item.id),
+                "kind": item.kind,
+                "uri": item.uri,
+                "checksum": item.checksum,
+                "evidence_key": item.evidence_key,
+                "immutable": True,
+            }
+            for item in evidence
+        ],
+    }
+    return UpsertArtifact(
+        ticket_id=ticket.id,
+        artifact_type=ARTIFACT_TYPE,
+        artifact_name=artifact_name(ticket),
+        artifact_hash=sha256_hex(payload),
+        artifact_payload=payload,
+        created_by=case.actor.actor_id,
+        request_id=case.request_uuid,
+        correlation_id=case.command.correlation_id,
+        trace_id=case.command.trace_id,
+    )
+
+
+def requirements(gate: GateResult) -> dict[str, Any]:
+    """Return the required keys of the gate's template, each with whether it is there."""
+    template = gate.template
+    evidence: Sequence[str] = template.required_evidence_keys if template else ()
+    checklist: Sequence[str] = template.required_checklist_keys if template else ()
+    present = {*gate.provided_evidence_keys, *gate.excepted_evidence_keys}
+    if gate.signature_satisfied:
+        present.add(SIGNATURE_KEY)
+    return {
+        "required_evidence": [{"key": key, "present": key in present} for key in evidence],
+        "required_checklist": [{"key": key, "present": key in gate.checked} for key in checklist],
+    }
+
+
+def _actor(case: Case[Any]) -> dict[str, str]:
+    return {
+        "actor_id": case.actor.actor_id,
+        "actor_type": case.actor.actor_type.value,
+        "actor_role": case.actor.actor_role.value,
+    }
+
+
+def _history(case: Case[Any], ticket: Ticket) -> dict[str, Any]:
+    past = [(step.from_state, step.to_state, step.occurred_at) for step in case.facts.transitions]
+    past.append((case.ticket.state, ticket.state, case.facts.now))
+    return {
+        "ticket_id": str(ticket.id),
+        "transition_count": len(past),
+        "transitions": [
+            {"from_state": source, "to_state": target, "occurred_at": instant(moment)}
+            for source, target, moment in past
+        ],
+    }

@@ -1,0 +1,81 @@
+"""Payload validation: a parsed body becomes the tool's payload, or one 400 (contract 3.1)."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from policy.codes import Code
+from policy.effects import Denial
+from policy.registry import command_tool
+from policy.values import PayloadModel
+
+
+def parse_payload(tool: str, body: Any) -> PayloadModel | Denial:  # noqa: ANN401  any JSON value
+    """Return the validated payload of `tool`, or the denial that names every fault."""
+    model: type[PayloadModel] = command_tool(tool).payload
+    try:
+        if not isinstance(body, dict):
+            return invalid_request(tool, [("", "must be an object")])
+        nul = nul_pointer(body)
+        if nul is not None:
+            return invalid_request(tool, [(nul, "must not contain U+0000")])
+        return model.model_validate(_without_nulls(body))
+    except ValidationError as error:
+        return invalid_request(tool, _faults(error), **_extras(error))
+
+
+def invalid_request(
+    tool: str,
+    faults: list[tuple[str, str]],
+    **extras: Any,  # noqa: ANN401  any JSON value
+) -> Denial:
+    """Return 400 INVALID_REQUEST; `faults` are (JSON pointer, message) pairs."""
+    errors = [{"path": path, "message": message} for path, message in faults]
+    return Denial(
+        code=Code.INVALID_REQUEST,
+        details={"tool_name": tool, "validation_errors": errors, **extras},
+    )
+
+
+def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: member for name, member in body.items() if member is not None}
+
+
+def _faults(error: ValidationError) -> list[tuple[str, str]]:
+    return [(pointer(*fault["loc"]), _message(fault["msg"])) for fault in error.errors()]
+
+
+def _extras(error: ValidationError) -> dict[str, Any]:
+    """Return the extra fields some tools add: a validator puts them into its error's context."""
+    extras: dict[str, Any] = {}
+    for fault in error.errors():
+        extras.update(fault.get("ctx", {}).get("extras", {}))
+    return extras
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ")
+
+
+def pointer(*steps: int | str) -> str:
+    """Return the JSON pointer (RFC 6901) of a path."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def nul_pointer(value: Any, path: str = "") -> str | None:  # noqa: ANN401  any JSON value
+    """Return the JSON pointer of the first string that contains U+0000, or None."""
+    match value:
+        case str():
+            return path if "\0" in value else None
+        case dict():
+            for name, member in value.items():
+                here = path + pointer(name)
+                found = here if "\0" in name else nul_pointer(member, here)
+                if found is not None:
+                    return found
+        case list():
+            for index, member in enumerate(value):
+                found = nul_pointer(member, path + pointer(index))
+                if found is not None:
+                    return found
+    return None

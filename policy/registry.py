@@ -1,0 +1,36 @@
+"""The tool registry: each command of the bundle and the module with its rules.
+
+The module of `ticket.triage` is `policy/tools/ticket_triage.py`, and it defines `TOOL`.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from policy.case import CommandTool
+from policy.values import PayloadModel
+
+
+def alias(name: str) -> str:
+    """Return the underscore form of a tool's name."""
+    return name.replace(".", "_")
+
+
+@cache
+def command_tool(name: str) -> CommandTool[Any]:
+    """Return the rules of a command, or raise `ModuleNotFoundError`."""
+    tool = import_module(f"policy.tools.{alias(name)}").TOOL
+    if not isinstance(tool, CommandTool):
+        raise TypeError(f"policy.tools.{alias(name)}.TOOL is no CommandTool")
+    return tool
+
+
+def payload_schemas(names: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema 2020-12 of each command's payload, by tool name."""
+    return {name: schema_of(command_tool(name).payload) for name in names}
+
+
+def schema_of(model: type[PayloadModel]) -> dict[str, Any]:
+    """Return the JSON Schema of one payload model."""
+    return model.model_json_schema()

@@ -1,0 +1,1 @@
+"""One module per command, named after it: its payload, the facts it needs, its rules."""

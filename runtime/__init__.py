@@ -1,0 +1,1 @@
+"""Settings, logging, and the connections to Postgres, Temporal and S3."""

@@ -1,0 +1,33 @@
+"""The embedded stack: every server the product needs, run from wheels by one process."""
+
+from runtime.stack.layout import ALL_PARTS, SERVERS, PartName
+from runtime.stack.part import StackError
+from runtime.stack.ports import PREFERRED_PORTS, Ports
+from runtime.stack.stack import EmbeddedStack, stop_stack
+from runtime.stack.state import (
+    DEFAULT_DATA_DIR,
+    ClientEnvironment,
+    StackState,
+    read_client,
+    read_state,
+)
+from runtime.stack.status import PartStatus, StackStatus, stack_status
+
+__all__ = [
+    "ALL_PARTS",
+    "DEFAULT_DATA_DIR",
+    "PREFERRED_PORTS",
+    "SERVERS",
+    "ClientEnvironment",
+    "EmbeddedStack",
+    "PartName",
+    "PartStatus",
+    "Ports",
+    "StackError",
+    "StackState",
+    "StackStatus",
+    "read_client",
+    "read_state",
+    "stack_status",
+    "stop_stack",
+]

@@ -1,0 +1,168 @@
+"""The layout of one stack: which parts run here, on which ports, with which environment."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from runtime.stack import applications
+from runtime.stack.part import Part, Report
+from runtime.stack.ports import LOOPBACK, PortChooser, Ports
+from runtime.stack.postgres import PostgresServer
+from runtime.stack.s3 import REGION, S3Server
+from runtime.stack.state import StackSecrets
+from runtime.stack.temporal import temporal_part
+
+_DEFAULT_BUCKET = "dispatch-evidence"
+_DEFAULT_NAMESPACE = "default"
+_DEFAULT_TASK_QUEUE = "dispatch-tickets"
+_AUTH_KEYS = (
+    "DISPATCH_AUTH_JWT_SECRET",
+    "DISPATCH_AUTH_JWKS_URL",
+    "DISPATCH_AUTH_JWKS_FILE",
+)
+
+
+class PartName(StrEnum):
+    """The parts, in start order."""
+
+    POSTGRES = "postgres"
+    TEMPORAL = "temporal"
+    S3 = "s3"
+    WORKER = "worker"
+    API = "api"
+
+
+SERVERS = frozenset({PartName.POSTGRES, PartName.TEMPORAL, PartName.S3})
+ALL_PARTS = frozenset(PartName)
+# A server named in the environment is external: that part is not started.
+EXTERNAL = {
+    PartName.POSTGRES: "DISPATCH_DATABASE_URL",
+    PartName.TEMPORAL: "DISPATCH_TEMPORAL_ADDRESS",
+    PartName.S3: "DISPATCH_S3_ENDPOINT_URL",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What starts (in two steps, servers first), and what everyone needs to know about it."""
+
+    env: Mapping[str, str]
+    urls: Mapping[str, str]
+    external: Mapping[PartName, str]
+    servers: tuple[Part, ...]
+    applications: tuple[Part, ...]
+    postgres: PostgresServer | None
+
+
+class LayoutBuilder:
+    """Chooses ports and collects parts, environment and addresses."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        secrets: StackSecrets,
+        environ: Mapping[str, str],
+        report: Report,
+    ) -> None:
+        self._data_dir = data_dir
+        self._secrets = secrets
+        self._environ = environ
+        self._report = report
+        self._chooser = PortChooser()
+        self._env = {name: text for name, text in environ.items() if name.startswith("DISPATCH_")}
+        self._urls: dict[str, str] = {}
+        self._postgres: PostgresServer | None = None
+
+    def build(self, parts: Collection[PartName], ports: Ports) -> Layout:
+        """Return the layout; parts that the environment names as external are left out."""
+        external = {
+            part: self._environ[name]
+            for part, name in EXTERNAL.items()
+            if part in parts and self._environ.get(name)
+        }
+        wanted = set(parts) - set(external)
+        self._add_defaults()
+        servers = tuple(
+            build(ports)
+            for name, build in (
+                (PartName.POSTGRES, self._postgres_part),
+                (PartName.TEMPORAL, self._temporal_part),
+                (PartName.S3, self._s3_part),
+            )
+            if name in wanted
+        )
+        own = self._applications(wanted, ports)
+        return Layout(
+            env=self._env,
+            urls=self._urls,
+            external=external,
+            servers=servers,
+            applications=own,
+            postgres=self._postgres,
+        )
+
+    def _add_defaults(self) -> None:
+        self._env.setdefault("DISPATCH_TEMPORAL_NAMESPACE", _DEFAULT_NAMESPACE)
+        self._env.setdefault("DISPATCH_TEMPORAL_TASK_QUEUE", _DEFAULT_TASK_QUEUE)
+        if not self._environ.get("NODE_ENV"):
+            self._env.setdefault("DISPATCH_ENV", "development")
+        if not any(self._environ.get(name) for name in _AUTH_KEYS):
+            self._env["DISPATCH_AUTH_JWT_SECRET"] = self._secrets.jwt_secret
+
+    def _postgres_part(self, ports: Ports) -> Part:
+        port = self._choose("postgres", ports.postgres)
+        self._postgres = PostgresServer(self._data_dir, self._log("postgres"), self._secrets, port)
+        self._env["DISPATCH_DATABASE_URL"] = self._postgres.app_url
+        return self._postgres.part()
+
+    def _temporal_part(self, ports: Ports) -> Part:
+        port = self._choose("temporal", ports.temporal)
+        ui_port = self._choose("ui", ports.ui)
+        self._env["DISPATCH_TEMPORAL_ADDRESS"] = f"{LOOPBACK}:{port}"
+        self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
+        return temporal_part(
+            self._data_dir,
+            self._log("temporal"),
+            port=port,
+            ui_port=ui_port,
+            namespace=self._env["DISPATCH_TEMPORAL_NAMESPACE"],
+        )
+
+    def _s3_part(self, ports: Ports) -> Part:
+        bucket = self._env.setdefault("DISPATCH_S3_BUCKET", _DEFAULT_BUCKET)
+        port = self._choose("s3", ports.s3)
+        server = S3Server(self._data_dir, self._log("s3"), self._secrets, bucket, port)
+        self._env |= {
+            "DISPATCH_S3_ENDPOINT_URL": server.endpoint_url,
+            "DISPATCH_S3_REGION": REGION,
+            "DISPATCH_S3_ACCESS_KEY_ID": self._secrets.s3_access_key_id,
+            "DISPATCH_S3_SECRET_ACCESS_KEY": self._secrets.s3_secret_access_key,
+        }
+        return server.part(self._chooser)
+
+    def _applications(self, wanted: Collection[PartName], ports: Ports) -> tuple[Part, ...]:
+        own: list[Part] = []
+        if PartName.API in wanted:
+            port = self._choose("api", ports.api)
+            url = f"http://{LOOPBACK}:{port}"
+            self._env |= {
+                "DISPATCH_API_HOST": LOOPBACK,
+                "DISPATCH_API_PORT": str(port),
+                "DISPATCH_API_URL": url,
+            }
+            self._urls |= {"API": url, "API docs": f"{url}/docs"}
+        if PartName.WORKER in wanted:
+            own.append(applications.worker_part(self._log("worker"), self._env))
+        if PartName.API in wanted:
+            own.append(applications.api_part(self._log("api"), self._env))
+        return tuple(own)
+
+    def _choose(self, name: str, preferred: int) -> int:
+        port = self._chooser.choose([preferred])
+        if preferred not in (0, port):
+            self._report(f"port {preferred} is taken: {name} uses {port}")
+        return port
+
+    def _log(self, name: str) -> Path:
+        return self._data_dir / "logs" / f"{name}.log"

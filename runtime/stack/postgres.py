@@ -1,0 +1,177 @@
+"""The Postgres server: initialised on first use, loopback only, passwords always."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import signal
+import stat
+from pathlib import Path
+
+import asyncpg
+
+from runtime.database import APPLICATION_ROLE, Connection
+from runtime.stack.part import Part, StackError
+from runtime.stack.ports import LOOPBACK
+from runtime.stack.servers import postgres_programs
+from runtime.stack.state import StackSecrets
+
+DATABASE = "dispatch"
+OWNER_ROLE = "dispatch_owner"
+LOGIN_ROLE = "dispatch"
+_ADMIN_ROLE = "postgres"
+_ROOT_BECOMES = "nobody"  # Postgres refuses to run as root
+_PROBE_TIMEOUT_SECONDS = 5.0
+_CREATE_ROLE = "SELECT format('CREATE ROLE %I LOGIN %s PASSWORD %L', $1::text, $2::text, $3::text)"
+_HAS_ROLE = "SELECT true FROM pg_roles WHERE rolname = $1"
+_HAS_DATABASE = "SELECT true FROM pg_database WHERE datname = $1"
+
+
+class PostgresServer:
+    """Describes the embedded Postgres of one data folder."""
+
+    def __init__(self, data_dir: Path, log_path: Path, secrets: StackSecrets, port: int) -> None:
+        self._folder = data_dir / "postgres"
+        self._log_path = log_path
+        self._secrets = secrets
+        self._port = port
+        self._user = _ROOT_BECOMES if os.geteuid() == 0 else None
+
+    @property
+    def owner_url(self) -> str:
+        """The login that owns the schema: for migrations only."""
+        return self._url(OWNER_ROLE, self._secrets.postgres_owner_password, DATABASE)
+
+    @property
+    def app_url(self) -> str:
+        """The login of the API and the worker: a member of the application role, no more."""
+        return self._url(LOGIN_ROLE, self._secrets.postgres_app_password, DATABASE)
+
+    def part(self) -> Part:
+        """Return the server as a part."""
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": str(self._port),
+            "unix_socket_directories": "",
+            "max_connections": "100",
+            "log_min_messages": "warning",
+        }
+        return Part(
+            name="postgres",
+            command=(
+                str(postgres_programs() / "postgres"),
+                "-D",
+                str(self._folder),
+                *(word for name, value in settings.items() for word in ("-c", f"{name}={value}")),
+            ),
+            log_path=self._log_path,
+            prepare=self._initialise,
+            ready=self._answers,
+            url=f"{LOOPBACK}:{self._port}",
+            user=self._user,
+            stop_signal=signal.SIGINT,  # "fast": open sessions are ended
+        )
+
+    async def _initialise(self) -> None:
+        """Create the database cluster if this data folder has none."""
+        self._prepare_folder()
+        if (self._folder / "PG_VERSION").exists():
+            return
+        password_file = self._write_password_file()
+        try:
+            await self._run_initdb(password_file)
+        except StackError:
+            shutil.rmtree(self._folder)
+            raise
+        finally:
+            password_file.unlink()
+
+    async def ensure_logins(self) -> None:
+        """Create the owner role with its database, and the application's login role."""
+        connection = await asyncpg.connect(self._admin_url())
+        try:
+            await _ensure_role(
+                connection, OWNER_ROLE, "CREATEROLE CREATEDB", self._secrets.postgres_owner_password
+            )
+            await _ensure_role(
+                connection, LOGIN_ROLE, "NOINHERIT", self._secrets.postgres_app_password
+            )
+            if not await connection.fetchval(_HAS_DATABASE, DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}")
+        finally:
+            await connection.close()
+
+    async def grant_application_role(self) -> None:
+        """Let the application's login become the application role, which the migrations made."""
+        connection = await asyncpg.connect(self._admin_url())
+        try:
+            await connection.execute(
+                f"GRANT {APPLICATION_ROLE} TO {LOGIN_ROLE} WITH INHERIT FALSE, SET TRUE"
+            )
+        finally:
+            await connection.close()
+
+    def _prepare_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.chmod(stat.S_IRWXU)
+        if self._user is not None:
+            account = pwd.getpwnam(self._user)
+            os.chown(self._folder, account.pw_uid, account.pw_gid)
+            for path in (self._folder, postgres_programs()):
+                _open_way_to(path)
+
+    def _write_password_file(self) -> Path:
+        path = self._folder.with_name("postgres.password")
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self._secrets.postgres_admin_password)
+        if self._user is not None:
+            os.chown(path, pwd.getpwnam(self._user).pw_uid, -1)
+        return path
+
+    async def _run_initdb(self, password_file: Path) -> None:
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                str(postgres_programs() / "initdb"),
+                f"--pgdata={self._folder}", f"--username={_ADMIN_ROLE}",
+                f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8",
+                "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=asyncio.subprocess.STDOUT,
+                user=self._user,
+            )  # fmt: skip
+            code = await process.wait()
+        if code != 0:
+            raise StackError(f"postgres could not be initialised. Log: {self._log_path}")
+
+    async def _answers(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self._admin_url(), timeout=_PROBE_TIMEOUT_SECONDS)
+        except asyncpg.InvalidPasswordError as wrong:
+            raise StackError(
+                f"postgres does not accept the password in {self._folder.parent}/secrets.json: "
+                "restore that file, or delete the data folder"
+            ) from wrong
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        await connection.close()
+        return True
+
+    def _admin_url(self) -> str:
+        return self._url(_ADMIN_ROLE, self._secrets.postgres_admin_password, "postgres")
+
+    def _url(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self._port}/{database}"
+
+
+async def _ensure_role(connection: Connection, role: str, options: str, password: str) -> None:
+    if not await connection.fetchval(_HAS_ROLE, role):
+        await connection.execute(await connection.fetchval(_CREATE_ROLE, role, options, password))
+
+
+def _open_way_to(folder: Path) -> None:
+    """Let other accounts pass through (not list) the folders above: root runs Postgres as one."""
+    for parent in folder.parents:
+        mode = stat.S_IMODE(parent.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)

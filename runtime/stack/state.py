@@ -1,0 +1,152 @@
+"""What a running stack leaves on disk: its lock, its state file and its generated secrets."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.stack.part import StackError
+from runtime.stack.processes import ProcessRecord
+
+DEFAULT_DATA_DIR = Path(".dispatch")
+_STATE = "stack.json"
+_CLIENT = "client.json"
+_SECRETS = "secrets.json"
+_LOCK = "stack.lock"
+_PRIVATE = 0o600
+
+
+class PartState(BaseModel):
+    """One part as the state file shows it; without a process it is an external server."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    url: str
+    log_path: Path | None = None
+    process: ProcessRecord | None = None
+    restarts: int = 0
+    leftovers: tuple[Path, ...] = ()
+
+
+class StackState(BaseModel):
+    """The state file of a stack. Parts are in start order. Holds no secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    supervisor: ProcessRecord
+    started_at: datetime
+    healthy: bool
+    urls: Mapping[str, str]
+    parts: tuple[PartState, ...]
+
+
+class StackSecrets(BaseModel):
+    """Generated once per data folder, never printed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    postgres_admin_password: str = Field(default_factory=lambda: secrets.token_hex(24))
+    postgres_owner_password: str = Field(default_factory=lambda: secrets.token_hex(24))
+    postgres_app_password: str = Field(default_factory=lambda: secrets.token_hex(24))
+    s3_access_key_id: str = Field(default_factory=lambda: secrets.token_hex(10).upper())
+    s3_secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
+    jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
+
+
+class ClientEnvironment(BaseModel):
+    """How to reach a running stack: the DISPATCH_ variables, and the login for migrations."""
+
+    model_config = ConfigDict(frozen=True)
+
+    env: Mapping[str, str]
+    owner_database_url: str | None = None
+
+
+class StackLock:
+    """One supervisor per data folder; the lock goes with the process, however it ends."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / _LOCK
+        self._file: TextIO | None = None
+
+    def acquire(self) -> None:
+        """Take the lock. Raises `StackError` if another supervisor holds it."""
+        file = self._path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as taken:
+            file.close()
+            raise StackError(
+                f"A stack is already running on {self._path.parent}. "
+                "See it with `dispatch status`, stop it with `dispatch down`."
+            ) from taken
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def is_held(self) -> bool:
+        """Return whether some supervisor holds the lock."""
+        if not self._path.exists():
+            return False
+        try:
+            self.acquire()
+        except StackError:
+            return True
+        self.release()
+        return False
+
+
+def read_state(data_dir: Path) -> StackState | None:
+    """Return what the last stack of this data folder wrote, if it was not stopped cleanly."""
+    path = data_dir / _STATE
+    return StackState.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def write_state(data_dir: Path, state: StackState) -> None:
+    """Replace the state file in one step."""
+    _replace(data_dir / _STATE, state)
+
+
+def read_client(data_dir: Path) -> ClientEnvironment | None:
+    """Return how to reach the running stack of this data folder, if there is one."""
+    path = data_dir / _CLIENT
+    return ClientEnvironment.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def write_client(data_dir: Path, client: ClientEnvironment) -> None:
+    """Leave a note for the commands that talk to the stack; readable by its owner alone."""
+    _replace(data_dir / _CLIENT, client)
+
+
+def remove_state(data_dir: Path) -> None:
+    """Remove what describes a running stack: nothing of this data folder runs any more."""
+    for name in (_STATE, _CLIENT):
+        (data_dir / name).unlink(missing_ok=True)
+
+
+def ensure_secrets(data_dir: Path) -> StackSecrets:
+    """Return the secrets of a data folder; what is missing is generated."""
+    path = data_dir / _SECRETS
+    known = StackSecrets.model_validate_json(path.read_bytes() if path.exists() else "{}")
+    _replace(path, known)
+    return known
+
+
+def _replace(path: Path, content: BaseModel) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:
+        file.write(content.model_dump_json(indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

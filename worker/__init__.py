@@ -1,0 +1,1 @@
+"""The worker: wires workflows and activities to a task queue."""

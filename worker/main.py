@@ -1,0 +1,98 @@
+"""`dispatch-worker`: runs ticket workflows and their activities until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.ticket import PostgresTicketActivities
+from runtime.database import Pool, assert_application_role, create_pool
+from runtime.environment import ConfigurationError
+from runtime.logging import configure_logging
+from runtime.policy import installed_bundle
+from runtime.settings import Settings, load_settings
+from runtime.signing import command_key
+from runtime.store import EvidenceStore
+from runtime.temporal import connect_temporal, ensure_search_attributes
+from workflows.ticket import TicketWorkflow
+
+OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
+POLLERS = 20
+STICKY_RATIO = 0.5
+STICKY_LIMIT = timedelta(seconds=5)
+GRACE = timedelta(seconds=10)
+CACHED_WORKFLOWS = 2000
+
+
+def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> Worker:
+    """Return a worker of the configured task queue.
+
+    The pollers and the sticky ratio keep a new ticket's first task from starving behind cached
+    ones under load; our pure modules pass through the sandbox, which would load each per ticket.
+    """
+    bundle = installed_bundle(settings)
+    activities = PostgresTicketActivities(pool, bundle, key, EvidenceStore(settings))
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
+    return Worker(
+        client,
+        task_queue=settings.temporal_task_queue,
+        workflows=[TicketWorkflow],
+        activities=[activities.execute_command, activities.escalate],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=POLLERS),
+        nonsticky_to_sticky_poll_ratio=STICKY_RATIO,
+        sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
+        max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_local_activities=settings.db_pool_max,
+        max_concurrent_activities=settings.db_pool_max,
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Run the worker until SIGINT or SIGTERM; commands in hand are finished."""
+    log = structlog.get_logger()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    pool = await create_pool(
+        settings.database_url.get_secret_value(),
+        max_size=settings.db_pool_max,
+        application_name="dispatch-worker",
+    )
+    try:
+        async with pool.acquire() as conn:
+            await assert_application_role(conn)
+            key = await command_key(settings, conn)
+        client = await connect_temporal(settings)
+        await ensure_search_attributes(client)
+        async with build_worker(client, settings, pool, key):
+            log.info("worker.polling", task_queue=settings.temporal_task_queue)
+            await stop.wait()
+            log.info("worker.stopping")
+    finally:
+        await pool.close()
+
+
+def main() -> None:
+    """Start the worker from the environment; exit code 1 when it cannot start."""
+    try:
+        settings, warnings = load_settings(os.environ)
+    except ConfigurationError as error:
+        sys.exit(f"dispatch-worker: {error}")
+    log = configure_logging("dispatch-worker", sink=settings.log_sink_path)
+    for warning in warnings:
+        log.warning("worker.setting", message=warning)
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(run(settings))
+    except Exception as error:
+        log.exception("worker.fatal_error", reason=str(error))
+        sys.exit(1)

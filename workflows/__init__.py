@@ -1,0 +1,1 @@
+"""Workflows: they order, wait and remember; they decide nothing by policy."""

@@ -1,0 +1,166 @@
+"""The Ticket workflow: one ticket from intake to closure, one command at a time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from pydantic import ValidationError
+
+    from contracts.activities import TicketActivities
+    from contracts.messages import (
+        Outcome,
+        SignedCommand,
+        TicketStart,
+        TicketView,
+        TimerFired,
+    )
+    from policy.command import Command
+    from policy.model import Actor, ActorType, Role
+    from workflows.card import card, changed_attributes
+
+LOCAL_LIMIT = timedelta(seconds=5)
+ACTIVITY_LIMIT = timedelta(seconds=30)
+ONCE = RetryPolicy(maximum_attempts=1)
+FOREVER = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
+)
+
+
+@workflow.defn(name="Ticket")
+class TicketWorkflow:
+    """Own one ticket. Every signal is a command, named after its tool."""
+
+    @workflow.init
+    def __init__(self, start: TicketStart) -> None:
+        self._start = start
+        self._ticket = start.ticket
+        self._inbox = deque(start.pending)
+        self._finished = False
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_due = workflow.now()
+        self._alarm = False
+        self._attributes: dict[str, str | int] = {}
+
+    @workflow.run
+    async def run(self, start: TicketStart) -> TicketView | None:  # noqa: ARG002  read by __init__
+        """Execute commands until the ticket is terminal, or was refused, and the inbox empty."""
+        if self._ticket is not None:
+            self._follow(self._ticket)
+        while self._inbox or not self._finished:
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._alarm)
+            if self._inbox:
+                outcome = await self._execute(self._inbox.popleft())
+                self._show(outcome)
+            else:
+                self._alarm = False
+                self._follow(await self._escalate())
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(self._next_start())
+        return self._ticket
+
+    @workflow.signal(dynamic=True)
+    def _queue(self, name: str, args: Sequence[RawValue]) -> None:
+        """Queue a command; what cannot be read, or came under another name, loses its MAC."""
+        try:
+            signed = workflow.payload_converter().from_payload(args[0].payload, SignedCommand)
+            if signed.command.tool != name:
+                signed = SignedCommand(command=signed.command)
+        except (ValidationError, ValueError, IndexError, TypeError):
+            signed = SignedCommand(command=self._unreadable(name))
+        self._inbox.append(signed)
+
+    async def _execute(self, signed: SignedCommand) -> Outcome:
+        """Run the command at once in this task; if that fails, as an activity operators can see."""
+        summary = f"{signed.command.tool} by {signed.command.actor.actor_role}"
+        try:
+            return await workflow.execute_local_activity_method(
+                TicketActivities.execute_command,
+                signed,
+                start_to_close_timeout=LOCAL_LIMIT,
+                retry_policy=ONCE,
+            )
+        except ActivityError:
+            return await workflow.execute_activity_method(
+                TicketActivities.execute_command,
+                signed,
+                start_to_close_timeout=ACTIVITY_LIMIT,
+                retry_policy=FOREVER,
+                summary=summary,
+            )
+
+    async def _escalate(self) -> TicketView | None:
+        return await workflow.execute_activity_method(
+            TicketActivities.escalate,
+            TimerFired(tenant_id=self._start.tenant_id, ticket_id=self._start.ticket_id),
+            start_to_close_timeout=ACTIVITY_LIMIT,
+            retry_policy=FOREVER,
+            summary="escalate what is due",
+        )
+
+    def _show(self, outcome: Outcome) -> None:
+        adopted = self._ticket is None and outcome.ticket is not None and outcome.ticket.version > 0
+        self._follow(outcome.ticket)
+        self._alarm = self._alarm or adopted  # an older ticket may have been due before we came
+        workflow.set_current_details(card(self._ticket, outcome))
+
+    def _follow(self, ticket: TicketView | None) -> None:
+        """Take over the ticket as stored, tell the operators, and mind its next deadline."""
+        self._ticket = ticket
+        self._finished = ticket is None or ticket.terminal
+        if ticket is None:
+            return
+        changed, updates = changed_attributes(self._attributes, ticket)
+        if updates:
+            self._attributes = changed
+            workflow.upsert_search_attributes(updates)
+        self._arm(ticket)
+
+    def _arm(self, ticket: TicketView) -> None:
+        """Keep one timer, for the earliest deadline; one that rings early only looks again."""
+        ringing = self._timer is not None and not self._timer.done()
+        if ticket.terminal or ticket.due_at is None:
+            if ringing and ticket.terminal and self._timer is not None:
+                self._timer.cancel()
+            return
+        if ringing and self._timer_due <= ticket.due_at:
+            return
+        if ringing and self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = ticket.due_at
+        delay = max(ticket.due_at - workflow.now(), timedelta(0))
+        self._timer = asyncio.create_task(self._ring(delay, ticket.due_for or "deadline"))
+
+    async def _ring(self, delay: timedelta, reason: str) -> None:
+        await workflow.sleep(delay, summary=reason)
+        self._alarm = True
+
+    def _next_start(self) -> TicketStart:
+        return self._start.model_copy(
+            update={"ticket": self._ticket, "pending": tuple(self._inbox)}
+        )
+
+    def _unreadable(self, name: str) -> Command:
+        return Command(
+            command_id=workflow.uuid4(),
+            tool=name,
+            endpoint="(signal)",
+            actor=Actor(
+                actor_id="unknown",
+                actor_role=Role.SYSTEM,
+                actor_type=ActorType.SYSTEM,
+                tenant_id=self._start.tenant_id,
+            ),
+            ticket_id=self._start.ticket_id,
+            request_id=str(UUID(int=0)),
+            request_hash="",
+            payload={},
+            correlation_id=workflow.info().run_id,
+            submitted_at=workflow.now(),
+        )
