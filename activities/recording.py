@@ -54,6 +54,9 @@ answer AS (
       FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
      WHERE r.decision = 'ALLOW'
 ),
+payload AS (
+    DELETE FROM command_payloads p USING doc WHERE p.command_id = (d->'log'->>'command_id')::uuid
+),
 log AS (
     INSERT INTO command_log AS c
     SELECT r.* FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r

@@ -1,7 +1,8 @@
 """The ticket activities over Postgres: one transaction a command, idempotent on its id."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from activities.writes import taken_outbox_key, write
 from contracts.activities import TicketActivities
 from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
 from contracts.names import ESCALATE, EXECUTE_COMMAND
-from contracts.signing import is_authentic
+from contracts.signing import is_authentic, is_bound
 from policy.bundle import Bundle
 from policy.case import Need
 from policy.codes import Code
@@ -44,6 +45,8 @@ UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $
  WHERE command_id = $1 AND decided_at IS NULL
 """
 NOTIFY = "SELECT pg_notify('command', $1)"
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+PAYLOAD = "SELECT payload FROM command_payloads WHERE command_id = $1"
 log = logging.getLogger("dispatch.ticket")
 
 
@@ -83,6 +86,8 @@ class PostgresTicketActivities(TicketActivities):
         command = signed.command
         if not is_authentic(self._key, signed):
             return await self._refuse(disarmed(self._bundle, command))
+        if command.payload_stored:
+            command = await self._with_payload(command)
         look_ups = await self._look_up(command)
         try:
             return await self._commit(command, look_ups)
@@ -119,14 +124,27 @@ class PostgresTicketActivities(TicketActivities):
     async def _refuse(self, command: Command) -> Outcome:
         async with self._pool.acquire() as conn, conn.transaction():
             opening = await _open(conn, command.actor.tenant_id, command, command.ticket_id)
-            await record_denial(conn, self._bundle, command, opening.now, UNSIGNED)
-            return self._outcome(command, UNSIGNED.code, opening, opening.ticket)
+            return await self._record_forgery(conn, command, opening)
+
+    async def _record_forgery(
+        self, conn: Connection, command: Command, opening: Opening
+    ) -> Outcome:
+        await record_denial(conn, self._bundle, command, opening.now, UNSIGNED)
+        return self._outcome(command, UNSIGNED.code, opening, opening.ticket)
+
+    async def _with_payload(self, command: Command) -> Command:
+        """Return a command with the payload that was stored for it; a decided one has none."""
+        async with self._tenant(command) as conn:
+            payload = await conn.fetchval(PAYLOAD, command.command_id)
+        return command.model_copy(update={"payload": payload or {}})
 
     async def _commit(self, command: Command, look_ups: Mapping[str, LookUp] | None) -> Outcome:
         async with self._pool.acquire() as conn, conn.transaction():
             opening = await _open(conn, command.actor.tenant_id, command, command.ticket_id)
             if opening.decided:
                 return self._outcome(command, opening.decided_code, opening, opening.ticket)
+            if not is_bound(command):
+                return await self._record_forgery(conn, disarmed(self._bundle, command), opening)
             if opening.stored_hash is not None:
                 return await self._stored(conn, command, opening)
             facts = await self._facts(conn, command, opening, look_ups)
@@ -153,7 +171,7 @@ class PostgresTicketActivities(TicketActivities):
         look_ups: Mapping[str, LookUp] | None,
     ) -> Facts:
         found: dict[str, Any] = {}
-        payload = parse_payload(command.tool, command.payload)
+        payload = parse_payload(self._bundle, command.tool, command.payload)
         if not isinstance(payload, Denial):
             gathering = Gathering(conn, command, payload, opening.ticket)
             found = await gathering.gather(command_tool(command.tool).needs)
@@ -209,11 +227,14 @@ class PostgresTicketActivities(TicketActivities):
         return await look_up_all(self._store, references)
 
     async def _evidence(self, command: Command) -> tuple[Any, ...]:
-        async with self._pool.acquire() as conn, conn.transaction(readonly=True):
-            await conn.execute(
-                "SELECT set_config('dispatch.tenant', $1, true)", command.actor.tenant_id
-            )
+        async with self._tenant(command) as conn:
             return await evidence_of(conn, command.ticket_id)
+
+    @asynccontextmanager
+    async def _tenant(self, command: Command) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as conn, conn.transaction(readonly=True):
+            await conn.execute(SET_TENANT, command.actor.tenant_id)
+            yield conn
 
     def _outcome(
         self, command: Command, code: str | None, opening: Opening, ticket: Ticket | None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from activities.gathering import Connection
-from policy.effects import (
+from policy.writes import (
     CancelApprovals,
     DecideApproval,
     InsertApproval,

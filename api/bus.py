@@ -1,5 +1,7 @@
 """The command bus: look-up, signal and outcome of a command, each one round trip."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -19,7 +21,7 @@ from policy.codes import Code
 from policy.command import Command
 from policy.effects import Denial
 from policy.model import Actor
-from runtime.database import Pool
+from runtime.database import Connection, Pool
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
@@ -33,9 +35,21 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
         $16, $17, $18, $19, $20::text::jsonb, $20, CASE WHEN $16 = 'DENY' THEN now() END)
 ON CONFLICT (command_id) DO NOTHING
 """
+STORE_PAYLOAD = """
+INSERT INTO command_payloads (command_id, tenant_id, payload) VALUES ($1, $2, $3)
+ON CONFLICT (command_id) DO NOTHING
+"""
 RPC_LIMIT = timedelta(seconds=5)
+INLINE_BYTES = 4096
 SUMMARY_LIMIT = 120
-DATABASE_FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+DATABASE_FAULTS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
 
 
 class Found(NamedTuple):
@@ -78,6 +92,8 @@ class Bus:
     async def send(self, command: Command) -> None:
         """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails."""
         tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
+        if len(orjson.dumps(command.payload)) > INLINE_BYTES:
+            command = await self._store_payload(command)
         signed: SignedCommand = sign(self._key, command)
         summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
         try:
@@ -96,6 +112,20 @@ class Bus:
         except (TimeoutError, RPCError, RuntimeError) as error:
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
 
+    async def _store_payload(self, command: Command) -> Command:
+        """Keep a large payload out of the engine's history; the activity reads it by its id."""
+        async with self._tenant(command.actor) as conn:
+            await conn.execute(
+                STORE_PAYLOAD, command.command_id, command.actor.tenant_id, command.payload
+            )
+        return command.model_copy(update={"payload": {}, "payload_stored": True})
+
+    @asynccontextmanager
+    async def _tenant(self, actor: Actor) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as conn, conn.transaction():
+            await conn.execute(SET_TENANT, actor.tenant_id)
+            yield conn
+
     async def log_open(self, command: Command) -> None:
         """Make an undecided command visible: its caller was told to come back for it."""
         await self._log(command, None)
@@ -113,8 +143,7 @@ class Bus:
             body = denial.body(command.request_id or None, command.correlation_id)
             text = orjson.dumps(body).decode()
             verdict = ("DENY", denial.code, denial.dimension, denial.status, text)
-        async with self._pool.acquire() as conn, conn.transaction():
-            await conn.execute(SET_TENANT, actor.tenant_id)
+        async with self._tenant(actor) as conn:
             await conn.execute(
                 OPEN_ROW,
                 command.command_id,

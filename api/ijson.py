@@ -45,18 +45,6 @@ def parse_json(raw: bytes) -> JsonValue:
     return value
 
 
-def find_nul(value: JsonValue) -> str | None:
-    """Return the JSON pointer of the first string or member name that holds U+0000, or None."""
-    if isinstance(value, str):
-        return "" if "\0" in value else None
-    for key, child in _children(value):
-        below = "" if isinstance(key, str) and "\0" in key else find_nul(child)
-        if below is not None:
-            name = str(key).replace("~", "~0").replace("/", "~1")
-            return f"/{name}{below}"
-    return None
-
-
 def _children(value: JsonValue) -> Iterable[tuple[str | int, JsonValue]]:
     if isinstance(value, dict):
         return value.items()

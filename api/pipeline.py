@@ -102,7 +102,7 @@ class Pipeline:
         found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
         if found.idem_hash is not None or found.open_hash not in {None, digest}:
             return await self._repeat(call, actor, found, digest)
-        payload = parse_payload(call.tool, call.body)
+        payload = parse_payload(self._bundle, call.tool, call.body)
         denial = (
             payload if isinstance(payload, Denial) else self._place(call, actor, found, payload)
         )

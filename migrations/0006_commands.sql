@@ -1,4 +1,15 @@
--- The two reads every command makes: the gateway's look-up and the opening of the activity's transaction.
+-- What every command needs: large payloads on their way, the gateway's look-up, the opening of the
+-- activity's transaction and the answers.
+
+-- Payloads too large for the engine's history, until their command is decided.
+CREATE TABLE IF NOT EXISTS command_payloads (
+    command_id uuid PRIMARY KEY,
+    tenant_id text NOT NULL DEFAULT 'default' CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    payload jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+SELECT protect_tenant_table('command_payloads', 'set_tenant_of_root');
+GRANT SELECT, INSERT, DELETE ON command_payloads TO dispatch_app;
 
 -- The stored answer of a key, whichever tenant it belongs to; a foreign body is not shown. The text
 -- is exactly what was answered: jsonb would lose the order of the keys.

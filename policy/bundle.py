@@ -78,11 +78,20 @@ class IntakeRules(Frozen):
 
 
 class EvidenceRules(Frozen):
-    """Which references count and whether they are looked up (contract 9.4, 9.5)."""
+    """Which references count, whether they are looked up, what may be uploaded (7.10, 9.4, 9.5)."""
 
     schemes: tuple[str, ...]
     require_head: bool
     require_checksum: bool
+    content_types: tuple[str, ...]
+    max_bytes: int = Field(ge=1)
+
+
+class AssignmentRules(Frozen):
+    """What a technician's hours and other visits do to a recommendation (contract 7.6)."""
+
+    availability: Literal["report", "rank", "exclude"]
+    overlaps: Literal["report", "rank", "exclude"]
 
 
 class RiskRules(Frozen):
@@ -104,6 +113,7 @@ class Bundle(BaseModel):
     stuck_scheduling: StuckRules
     intake: IntakeRules
     evidence: EvidenceRules
+    assignment: AssignmentRules
     risk: RiskRules
     transitions: Mapping[str, tuple[State, ...]]
     tools: Mapping[str, ToolRule]

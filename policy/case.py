@@ -11,18 +11,26 @@ from uuid import UUID
 from policy.bundle import Bundle, ToolRule
 from policy.codes import Code
 from policy.command import Command
-from policy.effects import Decision, Denial, Effects, Write
+from policy.effects import Decision, Denial, Effects
 from policy.facts import Facts
 from policy.model import Actor, State, Ticket
 from policy.shapes import ticket_shape
 from policy.values import PayloadModel
+from policy.writes import Write
 
 P = TypeVar("P", bound=PayloadModel)
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
+def _accepted(_bundle: Bundle, _payload: PayloadModel) -> Denial | None:
+    return None
+
+
 class Need(StrEnum):
-    """A group of facts that a tool asks for; each is one query of the activity."""
+    """A group of facts that a tool asks for; each is one query of the activity.
+
+    Those in `OUTSIDE` come from the object store and are gathered before the transaction.
+    """
 
     PLACE = "place"
     SITE = "site"
@@ -36,6 +44,17 @@ class Need(StrEnum):
     EARLIER_CONFIRMATIONS = "earlier_confirmations"
     TRANSITIONS = "transitions"
     LOOK_UPS = "look_ups"
+    DUPLICATE = "duplicate"
+    ROSTER = "roster"
+    HOLD = "hold"
+    PRESIGNED = "presigned"
+    UPLOAD = "upload"
+    STORED = "stored"
+    CONTROL = "control"
+    OUTBOX = "outbox"
+
+
+OUTSIDE = frozenset({Need.LOOK_UPS, Need.PRESIGNED, Need.STORED})
 
 
 @dataclass(frozen=True)
@@ -86,11 +105,12 @@ class Case(Generic[P]):
     ) -> Effects:
         """Return the effects of walking through `states`, with `fields` replaced on the way.
 
-        Two or more steps are listed in the audit as `derived_transitions`.
+        A step that stays where it is makes no transition; two or more transitions are listed in
+        the audit as `derived_transitions`.
         """
         ticket = self.changed(state=states[-1], **fields)
         path = (self.ticket.state, *states)
-        pairs = tuple(pairwise(path))
+        pairs = tuple((source, target) for source, target in pairwise(path) if source != target)
         payload = dict(audit or {})
         if len(pairs) > 1:
             payload["derived_transitions"] = [f"{a}->{b}" for a, b in pairs]
@@ -130,9 +150,13 @@ class Case(Generic[P]):
 
 @dataclass(frozen=True)
 class CommandTool(Generic[P]):
-    """What a tool's module contributes: its payload, the facts it needs and its rules."""
+    """What a tool's module contributes: its payload, the facts it needs and its rules.
+
+    `check` refuses a payload that the model accepts but this installation's bundle does not.
+    """
 
     payload: type[P]
     decide: Callable[[Case[P]], Decision]
     needs: frozenset[Need] = frozenset()
     wrong_state: Callable[[Case[P]], Denial] = Case.wrong_state
+    check: Callable[[Bundle, P], Denial | None] = _accepted

@@ -14,6 +14,7 @@ from policy.model import Actor
 class Command(BaseModel):
     """One call of a mutating tool. `payload` is the body exactly as sent.
 
+    A large payload travels through the database: then `payload_stored` is set and `payload` empty.
     `request_id` is the idempotency key as sent; `request_hash` binds body and path (contract 3.2).
     Unknown fields are ignored, so that an older worker can read a newer gateway's commands.
     """
@@ -28,6 +29,7 @@ class Command(BaseModel):
     request_id: str
     request_hash: str
     payload: dict[str, Any]
+    payload_stored: bool = False
     correlation_id: str
     trace_id: str | None = None
     submitted_at: datetime

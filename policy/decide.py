@@ -22,7 +22,7 @@ def decide(bundle: Bundle, facts: Facts, command: Command) -> Decision:
         return Denial(code=Code.UNKNOWN_TOOL, details={"tool_name": command.tool})
     if command.actor.actor_role not in rule.roles:
         return role_denial(bundle, command.tool, command.actor.actor_role)
-    payload = parse_payload(command.tool, command.payload)
+    payload = parse_payload(bundle, command.tool, command.payload)
     if isinstance(payload, Denial):
         return payload
     tool = command_tool(command.tool)

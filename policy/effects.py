@@ -1,7 +1,6 @@
 """What a decision is: a denial, or effects to be written in one transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from pydantic import Field
 from policy.codes import CODES, Code
 from policy.envelope import error_body, policy_error
 from policy.model import Frozen, State, Ticket
+from policy.writes import Write
 
 
 class Denial(Frozen):
@@ -42,97 +42,14 @@ class Denial(Frozen):
         )
 
 
-class Write(Frozen):
-    """One more row to write besides those every command writes. Fields are named as columns."""
-
-
-class InsertApproval(Write):
-    """A new approval, PENDING."""
-
-    id: UUID
-    ticket_id: UUID
-    requested_by: str
-    requested_at: datetime
-    approval_type: str
-    amount_delta_cents: int | None
-    reason: str
-    evidence: Mapping[str, Any]
-
-
-class DecideApproval(Write):
-    """A pending approval gets its decision; a null reason keeps the old one."""
-
-    id: UUID
-    status: str
-    decided_by: str
-    decided_at: datetime
-    reason: str | None
-
-
-class CancelApprovals(Write):
-    """All pending approvals of the ticket become CANCELLED."""
-
-    ticket_id: UUID
-    decided_by: str
-    decided_at: datetime
-
-
-class InsertEvidence(Write):
-    """A new evidence row."""
-
-    id: UUID
-    ticket_id: UUID
-    kind: str
-    uri: str
-    checksum: str | None
-    metadata: Mapping[str, Any]
-    created_by: str
-    created_at: datetime
-    content_type: str | None = None
-    size_bytes: int | None = None
-    object_version_id: str | None = None
-    retention_until: datetime | None = None
-
-
-class SealEvidence(Write):
-    """All evidence of the ticket that is still open becomes immutable (contract 9.6)."""
-
-    ticket_id: UUID
-    immutable_by: str
-    immutable_request_id: UUID
-    immutable_at: datetime
-
-
-class UpsertArtifact(Write):
-    """The closeout packet of the ticket (contract 9.8)."""
-
-    ticket_id: UUID
-    artifact_type: str
-    artifact_name: str
-    artifact_hash: str
-    artifact_payload: Mapping[str, Any]
-    created_by: str
-    request_id: UUID
-    correlation_id: str | None
-    trace_id: str | None
-
-
-class InsertOutbox(Write):
-    """A message to deliver; a taken idempotency key aborts the command (contract 14.1)."""
-
-    aggregate_type: str
-    aggregate_id: str
-    event_type: str
-    idempotency_key: str
-    payload: Mapping[str, Any]
-
-
 class Effects(Frozen):
     """What an allowed command changes.
 
     `ticket` is the row after the command (None for tools without a ticket), `pairs` the legal
     transitions it makes, `audit` the tool's own keys of the audit payload, `body` the answer
-    (None answers the ticket), `before` the state before.
+    (None answers the ticket), `before` the state before. `audit_ticket_id` names the ticket whose
+    chain gets the audit row of a tool without a ticket (None: the tenant's own chain).
+    `request_recorded` tells whether the audit payload holds the request.
     """
 
     ticket: Ticket | None
@@ -141,6 +58,8 @@ class Effects(Frozen):
     audit: Mapping[str, Any]
     writes: tuple[Write, ...] = ()
     body: Mapping[str, Any] | None = None
+    audit_ticket_id: UUID | None = None
+    request_recorded: bool = True
 
 
 Decision = Effects | Denial

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from policy.model import Frozen, State, Ticket
@@ -26,6 +26,33 @@ class Technician(Frozen):
     home_region: str | None
     skills: tuple[str, ...]
     regions: tuple[str, ...]
+
+
+class Hours(NamedTuple):
+    """A row of a technician's availability; weekday 0 is Sunday, the seconds count from midnight."""
+
+    weekday: int
+    start_seconds: int
+    end_seconds: int
+
+
+class RosterEntry(Technician):
+    """A technician with what a recommendation weighs.
+
+    `overlapping_ticket_ids` are other open tickets of the technician in the ticket's window.
+    """
+
+    active_load: int
+    overlapping_ticket_ids: tuple[UUID, ...] = ()
+    hours: tuple[Hours, ...] = ()
+
+
+class Duplicate(Frozen):
+    """An earlier ticket of the same intake."""
+
+    id: UUID
+    state: State
+    created_at: datetime
 
 
 class Approval(Frozen):
@@ -80,6 +107,31 @@ class AutonomyRow(Frozen):
     reason: str | None
 
 
+class AutonomyControl(Frozen):
+    """The stored row of the scope that a command pauses or rolls back."""
+
+    id: UUID
+    is_paused: bool
+    created_at: datetime
+
+
+class Subject(Frozen):
+    """Where the ticket belongs that a tool without a ticket route names."""
+
+    account_id: UUID
+    site_id: UUID
+
+
+class OutboxRow(Frozen):
+    """A row of `dispatch_outbox`; `ticket_id` is the aggregate if that is an existing ticket."""
+
+    id: UUID
+    status: str
+    aggregate_type: str
+    aggregate_id: str
+    ticket_id: UUID | None
+
+
 class HoldSnapshot(Frozen):
     """The newest hold of the ticket."""
 
@@ -104,6 +156,49 @@ class PastTransition(Frozen):
     from_state: State | None
     to_state: State
     occurred_at: datetime
+
+
+class SignedUpload(Frozen):
+    """A permission to put one announced object into the store."""
+
+    upload_id: UUID
+    bucket: str
+    object_key: str
+    url: str
+    headers: Mapping[str, str]
+    expires_at: datetime
+
+
+class Upload(Frozen):
+    """An announced upload of the ticket, as stored."""
+
+    id: UUID
+    bucket: str
+    object_key: str
+    kind: str
+    evidence_key: str | None
+    content_type: str
+    size_bytes: int
+    sha256: str
+    evidence_item_id: UUID | None
+
+    @property
+    def uri(self) -> str:
+        """The reference that evidence of this upload has."""
+        return f"s3://{self.bucket}/{self.object_key}"
+
+
+class StoredObject(Frozen):
+    """What the store holds under the key of an upload; without a size, nothing.
+
+    An object of another size is not hashed. `retention_until` is set if the store locked it.
+    """
+
+    size_bytes: int | None = None
+    sha256: str | None = None
+    content_type: str | None = None
+    version_id: str | None = None
+    retention_until: datetime | None = None
 
 
 class LookUp(Frozen):
@@ -141,3 +236,12 @@ class Facts(Frozen):
     earlier_confirmations: int = 0
     transitions: tuple[PastTransition, ...] = ()
     look_ups: Mapping[str, LookUp] | None = None
+    duplicate: Duplicate | None = None
+    roster: tuple[RosterEntry, ...] = ()
+    hold: HoldSnapshot | None = None
+    presigned: SignedUpload | None = None
+    upload: Upload | None = None
+    stored: StoredObject | None = None
+    control: AutonomyControl | None = None
+    subject: Subject | None = None
+    outbox: OutboxRow | None = None

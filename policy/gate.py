@@ -91,7 +91,7 @@ def stored_attempt(context: CompletionContext | None, *, needed: bool = True) ->
     return Attempt(
         checklist=checklist if isinstance(checklist, dict) else {},
         no_signature_reason=_reason(reason),
-        evidence_refs=tuple(refs) if isinstance(refs, list) else (),
+        evidence_refs=tuple(str(ref).strip() for ref in refs) if isinstance(refs, list) else (),
     )
 
 

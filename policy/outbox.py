@@ -5,7 +5,7 @@ from typing import Any
 
 from policy.canonical import sha256_hex
 from policy.case import Case
-from policy.effects import InsertOutbox
+from policy.writes import InsertOutbox
 
 
 def ticket_message(

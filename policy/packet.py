@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from policy.bundle import Bundle
 from policy.canonical import sha256_hex
 from policy.case import Case
-from policy.effects import UpsertArtifact
 from policy.gate import SIGNATURE_KEY, GateResult
 from policy.model import Ticket
 from policy.shapes import instant
+from policy.writes import UpsertArtifact
 
 ARTIFACT_TYPE = "closeout_packet"
 
@@ -45,7 +46,7 @@ def closeout_packet(
         "evidence_summary": {
             "total_items": len(evidence),
             "immutable_items": len(evidence),
-            **requirements(gate),
+            **requirements(case.bundle, gate),
             "evidence_items": len(evidence),
             "provided_evidence_keys": list(gate.provided_evidence_keys),
         },
@@ -54,7 +55,7 @@ def closeout_packet(
             "invalid_evidence_refs": list(gate.invalid_evidence_refs),
             "signature_satisfied": gate.signature_satisfied,
             "no_signature_reason": gate.no_signature_reason,
-            **requirements(gate),
+            **requirements(case.bundle, gate),
         },
         "closeout_check": gate.shape(),
         "closeout_context": None if context is None else dict(context.request),
@@ -89,9 +90,12 @@ def closeout_packet(
     )
 
 
-def requirements(gate: GateResult) -> dict[str, Any]:
-    """Return the required keys of the gate's template, each with whether it is there."""
-    template = gate.template
+def requirements(bundle: Bundle, gate: GateResult) -> dict[str, Any]:
+    """Return the required keys of the ticket's type, each with whether it is there.
+
+    They are listed also where the gate stopped before it came to the template.
+    """
+    template = bundle.templates.find(gate.incident_type)
     evidence: Sequence[str] = template.required_evidence_keys if template else ()
     checklist: Sequence[str] = template.required_checklist_keys if template else ()
     present = {*gate.provided_evidence_keys, *gate.excepted_evidence_keys}

@@ -4,24 +4,30 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from policy.bundle import Bundle
 from policy.codes import Code
 from policy.effects import Denial
 from policy.registry import command_tool
 from policy.values import PayloadModel
 
 
-def parse_payload(tool: str, body: Any) -> PayloadModel | Denial:  # noqa: ANN401  any JSON value
+def parse_payload(
+    bundle: Bundle,
+    tool: str,
+    body: Any,  # noqa: ANN401  any JSON value
+) -> PayloadModel | Denial:
     """Return the validated payload of `tool`, or the denial that names every fault."""
-    model: type[PayloadModel] = command_tool(tool).payload
+    rules = command_tool(tool)
     try:
         if not isinstance(body, dict):
             return invalid_request(tool, [("", "must be an object")])
         nul = nul_pointer(body)
         if nul is not None:
             return invalid_request(tool, [(nul, "must not contain U+0000")])
-        return model.model_validate(_without_nulls(body))
+        payload: PayloadModel = rules.payload.model_validate(_without_nulls(body))
     except ValidationError as error:
         return invalid_request(tool, _faults(error), **_extras(error))
+    return rules.check(bundle, payload) or payload
 
 
 def invalid_request(
@@ -49,7 +55,7 @@ def _extras(error: ValidationError) -> dict[str, Any]:
     """Return the extra fields some tools add: a validator puts them into its error's context."""
     extras: dict[str, Any] = {}
     for fault in error.errors():
-        extras.update(fault.get("ctx", {}).get("extras", {}))
+        extras = {**fault.get("ctx", {}).get("extras", {}), **extras}
     return extras
 
 
@@ -69,7 +75,7 @@ def nul_pointer(value: Any, path: str = "") -> str | None:  # noqa: ANN401  any 
             return path if "\0" in value else None
         case dict():
             for name, member in value.items():
-                here = path + pointer(name)
+                here = path + pointer(name.replace("\0", "\ufffd"))
                 found = here if "\0" in name else nul_pointer(member, here)
                 if found is not None:
                     return found

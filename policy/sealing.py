@@ -3,7 +3,7 @@
 from typing import Any
 
 from policy.case import Case
-from policy.effects import SealEvidence
+from policy.writes import SealEvidence
 
 
 def seal(case: Case[Any]) -> SealEvidence:

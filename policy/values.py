@@ -48,7 +48,7 @@ def parse_datetime(value: object) -> datetime:
     zone = "+00:00" if offset in {None, "Z", "z"} else offset
     try:
         if re.fullmatch(r"[+-](?:[01]\d|2[0-3]):[0-5]\d", zone) is None:
-            raise ValueError(zone)
+            raise ValueError(zone)  # noqa: TRY301  one message for every unreadable part
         moment = datetime.fromisoformat(f"{day}T{clock}{(fraction or '.0')[:7]:0<7}{zone}")
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -91,8 +91,8 @@ def whole_number(low: int, high: int) -> Callable[[object], int]:
 
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError("must be a number")
-        if value != int(value) or not low <= value <= high:
+            raise ValueError("must be a number")  # noqa: TRY004
+        if not low <= value <= high or value != int(value):
             raise ValueError(f"must be a whole number from {low} to {high}")
         return int(value)
 
@@ -101,7 +101,7 @@ def whole_number(low: int, high: int) -> Callable[[object], int]:
 
 def _percent(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("must be a number")
+        raise ValueError("must be a number")  # noqa: TRY004
     if not 0 <= value <= 100:  # noqa: PLR2004  percent
         raise ValueError("must be a number from 0 to 100")
     return int(value)

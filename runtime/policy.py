@@ -16,5 +16,7 @@ def installed_bundle(settings: Settings) -> Bundle:
         "schemes": settings.object_store_schemes,
         "require_head": settings.evidence_require_head,
         "require_checksum": settings.evidence_require_checksum,
+        "content_types": settings.evidence_content_types,
+        "max_bytes": settings.evidence_max_bytes,
     }
     return load_bundle({"intake": intake, "evidence": evidence})

@@ -244,7 +244,10 @@ def _unreadable(error: ValidationError, environ: Mapping[str, str]) -> dict[str,
         message = problem["msg"].removeprefix("Value error, ")
         if not field:
             raise ConfigurationError(message) from None
-        reason = f"{_variable(environ, field)} cannot be read: {message}"
+        name = _variable(environ, field)
+        if name is None:  # derived from another variable that cannot be read
+            continue
+        reason = f"{name} cannot be read: {message}"
         if field.startswith("auth_"):
             raise ConfigurationError(reason) from None
         reasons[field] = reason

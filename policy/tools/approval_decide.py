@@ -4,9 +4,10 @@ from typing import Literal
 
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
-from policy.effects import DecideApproval, Decision, Denial
+from policy.effects import Decision, Denial
 from policy.model import State
 from policy.values import PayloadModel, Text, Uuid
+from policy.writes import DecideApproval
 
 
 class Payload(PayloadModel):

@@ -7,6 +7,7 @@ from policy.assignment import matches_service, serves_region, service_type_of
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
 from policy.effects import Decision, Denial
+from policy.facts import Technician
 from policy.guard import guard_denial, guard_passed
 from policy.model import State
 from policy.outbox import ticket_message
@@ -135,11 +136,20 @@ def _technician_denial(case: Case[Payload]) -> Denial | None:
         recommended = {"recommended_tech_id": str(facts.snapshot.recommended_tech_id)}
         details = {**snapshot, **recommended, **tech}
         return Denial(code=Code.ASSIGNMENT_RECOMMENDATION_MISMATCH, details=details)
+    return _fitness_denial(case, technician, tech, snapshot)
+
+
+def _fitness_denial(
+    case: Case[Payload],
+    technician: Technician,
+    tech: dict[str, Any],
+    snapshot: dict[str, Any],
+) -> Denial | None:
     service_type = service_type_of(case.ticket)
     if not matches_service(technician, service_type):
         details = {**tech, "service_type": service_type, **snapshot}
         return Denial(code=Code.ASSIGNMENT_CAPABILITY_MISMATCH, details=details)
-    region = facts.site.region if facts.site else None
+    region = case.facts.site.region if case.facts.site else None
     if not serves_region(technician, region):
         details = {**tech, "ticket_region": region, **snapshot}
         return Denial(code=Code.ASSIGNMENT_ZONE_MISMATCH, details=details)

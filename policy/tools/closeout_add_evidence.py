@@ -4,11 +4,12 @@ from pydantic import Field
 
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
-from policy.effects import Decision, Denial, InsertEvidence
+from policy.effects import Decision, Denial
 from policy.facts import Evidence
 from policy.references import look_up_failure
 from policy.shapes import evidence_shape
 from policy.values import JsonObject, Name, PayloadModel, Text
+from policy.writes import InsertEvidence
 
 
 class Payload(PayloadModel):

@@ -3,9 +3,10 @@
 from typing import Any, Literal
 
 from policy.case import Case, CommandTool
-from policy.effects import Decision, InsertApproval
+from policy.effects import Decision
 from policy.model import State, Ticket
 from policy.values import Cents, PayloadModel, Text, format_datetime
+from policy.writes import InsertApproval
 
 
 class Payload(PayloadModel):

@@ -1,9 +1,10 @@
 """ticket.cancel (contract 7.13)."""
 
 from policy.case import Case, CommandTool
-from policy.effects import CancelApprovals, Decision
+from policy.effects import Decision
 from policy.model import State
 from policy.values import Name, PayloadModel, Text
+from policy.writes import CancelApprovals
 
 
 class Payload(PayloadModel):

@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 from policy.case import Case, CommandTool
-from policy.effects import Decision, InsertApproval, Write
+from policy.effects import Decision
 from policy.guard import guard_denial, guard_passed
 from policy.model import Priority, State
 from policy.values import Boolean, Cents, Name, PayloadModel, Text
+from policy.writes import InsertApproval, Write
 
 Outcome = Literal[State.TRIAGED, State.READY_TO_SCHEDULE, State.APPROVAL_REQUIRED]
 

@@ -122,7 +122,7 @@ class LayoutBuilder:
         self._env["DISPATCH_TEMPORAL_ADDRESS"] = f"{LOOPBACK}:{port}"
         self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
         return temporal_part(
-            self._data_dir,
+            self._data_dir / "temporal",
             self._log("temporal"),
             port=port,
             ui_port=ui_port,

@@ -5,24 +5,32 @@ import contextlib
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.stack import processes
+from runtime.stack.files import private_folder, remove, rotate_log
 
 _PROBE_SECONDS = 0.05
 _STABLE_SECONDS = 30.0
 _BACKOFF_FIRST_SECONDS = 0.2
 _BACKOFF_LAST_SECONDS = 10.0
 _LOG_LINES = 15
-_LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 Report = Callable[[str], None]
 
 
 class StackError(Exception):
     """A part of the stack cannot do its work; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account a process runs as, when that is not ours."""
+
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Part:
     url: str = ""
     prepare: Callable[[], Awaitable[None]] | None = None
     env: Mapping[str, str] | None = None  # None: this process's own
-    user: str | None = None
+    account: Account | None = None
     leftovers: tuple[Path, ...] = ()  # removed when the process is gone
     stop_signal: signal.Signals = signal.SIGTERM
     start_timeout_seconds: float = 60.0
@@ -87,18 +95,10 @@ class SupervisedPart:
             await asyncio.sleep(_PROBE_SECONDS)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        self.part.log_path.parent.mkdir(parents=True, exist_ok=True)
         rotate_log(self.part.log_path)
-        with self.part.log_path.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *self.part.command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=asyncio.subprocess.STDOUT,
-                env=self.part.env,
-                start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
-                user=self.part.user,
-            )
+        return await spawn(
+            self.part.command, self.part.log_path, account=self.part.account, env=self.part.env
+        )
 
     async def _keep_running(self) -> None:
         backoff = _BACKOFF_FIRST_SECONDS
@@ -141,21 +141,37 @@ class SupervisedPart:
         return f"on {self.part.url} " if self.part.url else ""
 
     def _failure(self, reason: str) -> str:
-        lines = [f"{self.part.name} {reason}. Log: {self.part.log_path}", *self._last_lines()]
-        return "\n    ".join(lines)
-
-    def _last_lines(self) -> list[str]:
-        with self.part.log_path.open(errors="replace") as log:
-            return [line.rstrip() for line in deque(log, maxlen=_LOG_LINES)]
+        return with_log(f"{self.part.name} {reason}", self.part.log_path)
 
 
-def remove(paths: Iterable[Path]) -> None:
-    """Remove files that may be there."""
-    for path in paths:
-        path.unlink(missing_ok=True)
+async def spawn(
+    command: Sequence[str],
+    log_path: Path,
+    *,
+    account: Account | None = None,
+    env: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """Start a process that writes to the log and leads its own process group.
+
+    So Ctrl-C in a terminal reaches the supervisor alone.
+    """
+    private_folder(log_path.parent)
+    with log_path.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=asyncio.subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=() if account else None,
+        )
 
 
-def rotate_log(path: Path) -> None:
-    """Keep one earlier generation of a log that has grown large."""
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.replace(path.with_suffix(".log.1"))
+def with_log(failure: str, log_path: Path) -> str:
+    """Return what failed, where its log is, and the last lines of it."""
+    with log_path.open(errors="replace") as log:
+        lines = [line.rstrip() for line in deque(log, maxlen=_LOG_LINES)]
+    return "\n    ".join([f"{failure}. Log: {log_path}", *lines])

@@ -1,6 +1,5 @@
 """The Postgres server: initialised on first use, loopback only, passwords always."""
 
-import asyncio
 import os
 import pwd
 import shutil
@@ -11,7 +10,8 @@ from pathlib import Path
 import asyncpg
 
 from runtime.database import APPLICATION_ROLE, Connection
-from runtime.stack.part import Part, StackError
+from runtime.stack.files import private_folder, write_private
+from runtime.stack.part import Account, Part, StackError, spawn, with_log
 from runtime.stack.ports import LOOPBACK
 from runtime.stack.servers import postgres_programs
 from runtime.stack.state import StackSecrets
@@ -21,6 +21,14 @@ OWNER_ROLE = "dispatch_owner"
 LOGIN_ROLE = "dispatch"
 _ADMIN_ROLE = "postgres"
 _ROOT_BECOMES = "nobody"  # Postgres refuses to run as root
+_INITDB_OPTIONS = (
+    f"--username={_ADMIN_ROLE}",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
 _PROBE_TIMEOUT_SECONDS = 5.0
 _CREATE_ROLE = "SELECT format('CREATE ROLE %I LOGIN %s PASSWORD %L', $1::text, $2::text, $3::text)"
 _HAS_ROLE = "SELECT true FROM pg_roles WHERE rolname = $1"
@@ -35,7 +43,7 @@ class PostgresServer:
         self._log_path = log_path
         self._secrets = secrets
         self._port = port
-        self._user = _ROOT_BECOMES if os.geteuid() == 0 else None
+        self._account = _account()
 
     @property
     def owner_url(self) -> str:
@@ -68,7 +76,7 @@ class PostgresServer:
             prepare=self._initialise,
             ready=self._answers,
             url=f"{LOOPBACK}:{self._port}",
-            user=self._user,
+            account=self._account,
             stop_signal=signal.SIGINT,  # "fast": open sessions are ended
         )
 
@@ -112,37 +120,31 @@ class PostgresServer:
             await connection.close()
 
     def _prepare_folder(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(stat.S_IRWXU)
-        if self._user is not None:
-            account = pwd.getpwnam(self._user)
-            os.chown(self._folder, account.pw_uid, account.pw_gid)
+        private_folder(self._folder)
+        if self._account is not None:
+            os.chown(self._folder, self._account.uid, self._account.gid)
             for path in (self._folder, postgres_programs()):
                 _open_way_to(path)
 
     def _write_password_file(self) -> Path:
         path = self._folder.with_name("postgres.password")
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self._secrets.postgres_admin_password)
-        if self._user is not None:
-            os.chown(path, pwd.getpwnam(self._user).pw_uid, -1)
+        owner = {"uid": self._account.uid, "gid": self._account.gid} if self._account else {}
+        write_private(path, self._secrets.postgres_admin_password, **owner)
         return path
 
     async def _run_initdb(self, password_file: Path) -> None:
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self._log_path.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
+        process = await spawn(
+            (
                 str(postgres_programs() / "initdb"),
-                f"--pgdata={self._folder}", f"--username={_ADMIN_ROLE}",
-                f"--pwfile={password_file}", "--auth=scram-sha-256", "--encoding=UTF8",
-                "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=asyncio.subprocess.STDOUT,
-                user=self._user,
-            )  # fmt: skip
-            code = await process.wait()
-        if code != 0:
-            raise StackError(f"postgres could not be initialised. Log: {self._log_path}")
+                f"--pgdata={self._folder}",
+                f"--pwfile={password_file}",
+                *_INITDB_OPTIONS,
+            ),
+            self._log_path,
+            account=self._account,
+        )
+        if await process.wait() != 0:
+            raise StackError(with_log("postgres could not be initialised", self._log_path))
 
     async def _answers(self) -> bool:
         try:
@@ -167,6 +169,13 @@ class PostgresServer:
 async def _ensure_role(connection: Connection, role: str, options: str, password: str) -> None:
     if not await connection.fetchval(_HAS_ROLE, role):
         await connection.execute(await connection.fetchval(_CREATE_ROLE, role, options, password))
+
+
+def _account() -> Account | None:
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam(_ROOT_BECOMES)
+    return Account(uid=entry.pw_uid, gid=entry.pw_gid)
 
 
 def _open_way_to(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from runtime.stack.files import private_folder, write_private
 from runtime.stack.part import Part
 from runtime.stack.ports import LOOPBACK, PortChooser
 from runtime.stack.servers import script
@@ -51,7 +51,7 @@ class S3Server:
 
     def part(self, ports: PortChooser) -> Part:
         """Return the server as a part; its inner listeners get free ports."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         identities = self._write_identities()
         inner = {
             name: ports.choose([self._port + offset])
@@ -81,7 +81,6 @@ class S3Server:
 
     def _write_identities(self) -> Path:
         path = self._folder.with_name("s3-identities.json")
-        path.unlink(missing_ok=True)
         identity = {
             "name": "dispatch",
             "credentials": [
@@ -92,8 +91,7 @@ class S3Server:
             ],
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({"identities": [identity]}, file)
+        write_private(path, json.dumps({"identities": [identity]}))
         return path
 
     async def _bucket_is_there(self) -> bool:

@@ -13,8 +13,9 @@ from policy.bundle import load_bundle
 from runtime import bootstrap
 from runtime.settings import load_settings
 from runtime.stack import processes
+from runtime.stack.files import private_folder, remove
 from runtime.stack.layout import ALL_PARTS, Layout, LayoutBuilder, PartName
-from runtime.stack.part import Part, Report, StackError, SupervisedPart, remove
+from runtime.stack.part import Part, Report, StackError, SupervisedPart
 from runtime.stack.ports import Ports
 from runtime.stack.state import (
     ClientEnvironment,
@@ -100,7 +101,7 @@ class EmbeddedStack:
 
     async def start(self) -> None:
         """Start every part. Raises `StackError`, with nothing left running, if one fails."""
-        self._data_dir.mkdir(parents=True, exist_ok=True)
+        private_folder(self._data_dir)
         self._lock.acquire()
         try:
             await self._start()

@@ -1,7 +1,6 @@
 """What a running stack leaves on disk: its lock, its state file and its generated secrets."""
 
 import fcntl
-import os
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runtime.stack.files import remove, write_private
 from runtime.stack.part import StackError
 from runtime.stack.processes import ProcessRecord
 
@@ -18,7 +18,6 @@ _STATE = "stack.json"
 _CLIENT = "client.json"
 _SECRETS = "secrets.json"
 _LOCK = "stack.lock"
-_PRIVATE = 0o600
 
 
 class PartState(BaseModel):
@@ -114,7 +113,7 @@ def read_state(data_dir: Path) -> StackState | None:
 
 def write_state(data_dir: Path, state: StackState) -> None:
     """Replace the state file in one step."""
-    _replace(data_dir / _STATE, state)
+    write_private(data_dir / _STATE, state.model_dump_json(indent=2))
 
 
 def read_client(data_dir: Path) -> ClientEnvironment | None:
@@ -125,28 +124,17 @@ def read_client(data_dir: Path) -> ClientEnvironment | None:
 
 def write_client(data_dir: Path, client: ClientEnvironment) -> None:
     """Leave a note for the commands that talk to the stack; readable by its owner alone."""
-    _replace(data_dir / _CLIENT, client)
+    write_private(data_dir / _CLIENT, client.model_dump_json(indent=2))
 
 
 def remove_state(data_dir: Path) -> None:
     """Remove what describes a running stack: nothing of this data folder runs any more."""
-    for name in (_STATE, _CLIENT):
-        (data_dir / name).unlink(missing_ok=True)
+    remove(data_dir / name for name in (_STATE, _CLIENT))
 
 
 def ensure_secrets(data_dir: Path) -> StackSecrets:
     """Return the secrets of a data folder; what is missing is generated."""
     path = data_dir / _SECRETS
     known = StackSecrets.model_validate_json(path.read_bytes() if path.exists() else "{}")
-    _replace(path, known)
+    write_private(path, known.model_dump_json(indent=2))
     return known
-
-
-def _replace(path: Path, content: BaseModel) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:
-        file.write(content.model_dump_json(indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from contracts.names import SEARCH_ATTRIBUTES
+from runtime.stack.files import private_folder
 from runtime.stack.part import Part
 from runtime.stack.ports import LOOPBACK
 from runtime.stack.servers import script
@@ -24,10 +25,9 @@ _DYNAMIC_CONFIG = (
 _PROBE_TIMEOUT_SECONDS = 2.0
 
 
-def temporal_part(
-    data_dir: Path, log_path: Path, *, port: int, ui_port: int, namespace: str
-) -> Part:
-    """Return the Temporal server with its data in `data_dir`/temporal.db."""
+def temporal_part(folder: Path, log_path: Path, *, port: int, ui_port: int, namespace: str) -> Part:
+    """Return the Temporal server with its data in `folder`."""
+    private_folder(folder)
     address = f"{LOOPBACK}:{port}"
 
     async def ready() -> bool:
@@ -39,7 +39,7 @@ def temporal_part(
             script("temporal"), "server", "start-dev",
             "--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port),
             "--namespace", namespace, "--log-level", "error", "--ui-disable-news-fetch",
-            "--db-filename", str(data_dir / "temporal.db"),
+            "--db-filename", str(folder / "temporal.db"),
             *_repeat("--sqlite-pragma", _SQLITE),
             *_repeat("--dynamic-config-value", _DYNAMIC_CONFIG),
             *_repeat("--search-attribute", (f"{k}={v}" for k, v in SEARCH_ATTRIBUTES.items())),

@@ -139,10 +139,8 @@ async def test_named_servers_are_used_instead_of_embedded_ones(
 ) -> None:
     async with EmbeddedStack(tmp_path, parts=SERVERS, environ=stack.env) as second:
         status = stack_status(tmp_path)
-        assert {part.name: part.state for part in status.parts} == {
-            "supervisor": "running",
-            **dict.fromkeys(SERVERS, "external"),
-        }
+        assert {part.name for part in status.parts} == {"supervisor", *SERVERS}
+        assert {part.state for part in status.parts[1:]} == {"external"}
         assert second.env["DISPATCH_S3_ENDPOINT_URL"] == stack.env["DISPATCH_S3_ENDPOINT_URL"]
         password = stack.env["DISPATCH_DATABASE_URL"].split(":")[2].split("@")[0]
         assert password not in (tmp_path / "stack.json").read_text()
@@ -179,7 +177,7 @@ async def test_a_taken_port_is_replaced_with_a_message(tmp_path: Path) -> None:
 
 
 async def test_a_part_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
-    (tmp_path / "temporal.db").mkdir()
+    (tmp_path / "temporal" / "temporal.db").mkdir(parents=True)
     with pytest.raises(StackError) as failure:
         await EmbeddedStack(tmp_path, parts={PartName.TEMPORAL}).start()
     lines = str(failure.value).splitlines()

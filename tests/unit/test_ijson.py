@@ -1,6 +1,7 @@
 """Bodies are I-JSON or refused, and numbers mean what JavaScript reads (contract 2.1)."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from api.errors import InvalidJsonError
-from api.ijson import find_nul, parse_body, parse_json
+from api.ijson import parse_body, parse_json
+from policy.payload import nul_pointer
 from policy.codes import Code
 
 JSON = st.recursive(
@@ -129,10 +131,8 @@ def test_whatever_is_written_as_json_is_read_back_and_can_be_hashed(value: JsonV
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    try:
-        parse_body(raw)
-    except InvalidJsonError as error:
-        assert error.message
+    with suppress(InvalidJsonError):
+        rfc8785.dumps(parse_body(raw))
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
         ("\0", ""),
         ({"a": "x\0"}, "/a"),
         ({"a": ["", {"b/c~": "\0"}]}, "/a/1/b~1c~0"),
-        ({"a": {"k\0": 1}}, "/a/k\0"),
+        ({"a": {"k\0": 1}}, "/a/k\ufffd"),
         ({"a": ["x", 0, None, True, {}]}, None),
         (0, None),
     ],
 )
 def test_the_first_nul_is_pointed_at(value: Any, pointer: str | None) -> None:  # noqa: ANN401
-    assert find_nul(value) == pointer
+    assert nul_pointer(value) == pointer

@@ -135,6 +135,7 @@ async def test_a_key_of_the_right_kind_verifies(
         ("RS256", "rsa1", "not a key"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")
 async def test_a_key_that_does_not_fit_verifies_nothing(
     alg: str, name: str, entry: object, auth_with: AuthWith
 ) -> None:

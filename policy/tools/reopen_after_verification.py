@@ -1,0 +1,26 @@
+"""reopen_after_verification (contract 7.13)."""
+
+from policy.case import Case, CommandTool
+from policy.effects import Decision
+from policy.model import State
+from policy.values import PayloadModel, Text
+
+
+class Payload(PayloadModel):
+    """Why verified work must go on."""
+
+    reason: Text
+    reopen_scope: Text | None = None
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Back to work; sealed evidence stays sealed."""
+    audit = {
+        "reason": case.payload.reason,
+        "reopen_scope": case.payload.reopen_scope,
+        "invoice_reversal": case.ticket.state is State.INVOICED,
+    }
+    return case.moved(State.IN_PROGRESS, audit=audit)
+
+
+TOOL = CommandTool(payload=Payload, decide=decide)
