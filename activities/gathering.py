@@ -1,23 +1,34 @@
 """Gathering the facts that a tool asks for, under the lock of its ticket."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
-from policy.case import Need
+from activities import queries
+from policy.assignment import LOAD_STATES
+from policy.case import OUTSIDE, Need
 from policy.command import Command
 from policy.facts import (
     Approval,
+    AutonomyControl,
     AutonomyRow,
     CompletionContext,
+    Duplicate,
     Evidence,
+    HoldSnapshot,
+    Hours,
+    OutboxRow,
     PastTransition,
+    RosterEntry,
     Site,
     Snapshot,
+    Subject,
     Technician,
+    Upload,
 )
 from policy.model import Ticket
 
@@ -27,63 +38,6 @@ if TYPE_CHECKING:  # generic in the stubs only
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Found: TypeAlias = Mapping[str, Any]
-
-PLACE = """
-SELECT EXISTS (SELECT FROM accounts WHERE id = $1) AS account_exists,
-       s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id
-  FROM (SELECT) one
-  LEFT JOIN sites s ON s.id = $2
-  LEFT JOIN assets a ON a.id = $3
-"""
-SITE = "SELECT id, account_id, region, timezone FROM sites WHERE id = $1"
-TECHNICIAN = """
-SELECT t.id, t.name, t.active, t.home_region,
-       ARRAY(SELECT skill FROM technician_skills WHERE technician_id = t.id) AS skills,
-       ARRAY(SELECT region FROM technician_regions WHERE technician_id = t.id) AS regions
-  FROM technicians t WHERE t.id = $1
-"""
-SNAPSHOT = """
-SELECT recommendation_snapshot_id, recommended_tech_id
-  FROM assignment_recommendation_snapshots
- WHERE ticket_id = $1 AND recommendation_snapshot_id = $2
-"""
-APPROVAL = """
-SELECT id, status::text, evidence->>'return_state' AS return_state
-  FROM approvals WHERE ticket_id = $1 AND id = $2
-"""
-PENDING_APPROVALS = """
-SELECT id FROM approvals WHERE ticket_id = $1 AND status = 'PENDING' ORDER BY created_at, id
-"""
-EVIDENCE = """
-SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
-       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
-       immutable_by, immutable_at
-  FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
-"""
-EXCEPTIONS = """
-SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
- WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > now()
-"""
-COMPLETION = """
-SELECT tool_name, payload->'request' AS request FROM audit_events
- WHERE ticket_id = $1 AND after_state = 'COMPLETED_PENDING_VERIFICATION'
-   AND tool_name IN ('tech.complete', 'closeout.candidate', 'dispatch.manual_bypass')
- ORDER BY seq DESC LIMIT 1
-"""
-AUTONOMY = """
-SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_control_state
- WHERE scope_type = 'GLOBAL' OR ticket_id = $1
-    OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
-"""
-EARLIER_CONFIRMATIONS = """
-SELECT count(*) FROM audit_events
- WHERE ticket_id = $1 AND tool_name = 'schedule.confirm'
-   AND payload->'confirmation_window' = $2
-"""
-TRANSITIONS = """
-SELECT from_state::text, to_state::text, created_at AS occurred_at
-  FROM ticket_state_transitions WHERE ticket_id = $1 ORDER BY seq
-"""
 
 
 @dataclass(frozen=True)
@@ -96,9 +50,9 @@ class Gathering:
     ticket: Ticket | None
 
     async def gather(self, needs: Iterable[Need]) -> dict[str, Any]:
-        """Return the fields of `Facts` for everything in `needs`; look-ups are made elsewhere."""
+        """Return the fields of `Facts` for all `needs` that Postgres can answer."""
         found: dict[str, Any] = {}
-        for need in sorted(set(needs) - {Need.LOOK_UPS}):
+        for need in sorted(set(needs) - OUTSIDE):
             found.update(await getattr(self, need)())
         return found
 
@@ -106,7 +60,7 @@ class Gathering:
         """Return the account, site and asset that the payload names."""
         asset_id = getattr(self.payload, "asset_id", None)
         row = await self.conn.fetchrow(
-            PLACE, self.payload.account_id, self.payload.site_id, asset_id
+            queries.PLACE, self.payload.account_id, self.payload.site_id, asset_id
         )
         fields = dict(row or {})
         account_exists, asset_site_id = fields.pop("account_exists"), fields.pop("asset_site_id")
@@ -115,12 +69,12 @@ class Gathering:
 
     async def site(self) -> Found:
         """Return the ticket's site."""
-        row = await self.conn.fetchrow(SITE, self.ticket.site_id) if self.ticket else None
+        row = await self.conn.fetchrow(queries.SITE, self.ticket.site_id) if self.ticket else None
         return {"site": Site(**row) if row else None}
 
     async def technician(self) -> Found:
         """Return the technician that the payload names."""
-        row = await self.conn.fetchrow(TECHNICIAN, self.payload.tech_id)
+        row = await self.conn.fetchrow(queries.TECHNICIAN, self.payload.tech_id)
         return {"technician": Technician(**row) if row else None}
 
     async def snapshot(self) -> Found:
@@ -128,22 +82,24 @@ class Gathering:
         wanted = self.payload.recommendation_snapshot_id
         if wanted is None:
             return {}
-        row = await self.conn.fetchrow(SNAPSHOT, self.command.ticket_id, wanted)
+        row = await self.conn.fetchrow(queries.SNAPSHOT, self.command.ticket_id, wanted)
         return {"snapshot": Snapshot(**row) if row else None}
 
     async def approval(self) -> Found:
         """Return the approval that the payload names."""
-        row = await self.conn.fetchrow(APPROVAL, self.command.ticket_id, self.payload.approval_id)
+        row = await self.conn.fetchrow(
+            queries.APPROVAL, self.command.ticket_id, self.payload.approval_id
+        )
         return {"approval": Approval(**row) if row else None}
 
     async def pending_approvals(self) -> Found:
         """Return the ids of the ticket's pending approvals."""
-        rows = await self.conn.fetch(PENDING_APPROVALS, self.command.ticket_id)
+        rows = await self.conn.fetch(queries.PENDING_APPROVALS, self.command.ticket_id)
         return {"pending_approvals": tuple(row["id"] for row in rows)}
 
     async def evidence(self) -> Found:
         """Return the ticket's evidence and the keys that exceptions satisfy."""
-        excepted = await self.conn.fetch(EXCEPTIONS, self.command.ticket_id)
+        excepted = await self.conn.fetch(queries.EXCEPTIONS, self.command.ticket_id)
         return {
             "evidence": await evidence_of(self.conn, self.command.ticket_id),
             "excepted_keys": frozenset(row["key"] for row in excepted),
@@ -151,7 +107,7 @@ class Gathering:
 
     async def completion(self) -> Found:
         """Return the newest completion context."""
-        row = await self.conn.fetchrow(COMPLETION, self.command.ticket_id)
+        row = await self.conn.fetchrow(queries.COMPLETION, self.command.ticket_id)
         if row is None:
             return {"completion": None}
         context = CompletionContext(tool_name=row["tool_name"], request=row["request"] or {})
@@ -159,22 +115,90 @@ class Gathering:
 
     async def autonomy(self) -> Found:
         """Return the autonomy rows that match the ticket."""
-        incident_type = (self.ticket.incident_type if self.ticket else None) or ""
-        rows = await self.conn.fetch(AUTONOMY, self.command.ticket_id, incident_type)
+        incident_type = ((self.ticket.incident_type if self.ticket else None) or "").strip().upper()
+        rows = await self.conn.fetch(queries.AUTONOMY, self.command.ticket_id, incident_type)
         return {"autonomy": tuple(AutonomyRow(**row) for row in rows)}
 
     async def earlier_confirmations(self) -> Found:
         """Return how often the payload's window was confirmed before."""
         window = self.payload.answer()
-        count = await self.conn.fetchval(EARLIER_CONFIRMATIONS, self.command.ticket_id, window)
+        count = await self.conn.fetchval(
+            queries.EARLIER_CONFIRMATIONS, self.command.ticket_id, window
+        )
         return {"earlier_confirmations": count}
 
     async def transitions(self) -> Found:
         """Return the ticket's transitions, oldest first."""
-        rows = await self.conn.fetch(TRANSITIONS, self.command.ticket_id)
+        rows = await self.conn.fetch(queries.TRANSITIONS, self.command.ticket_id)
         return {"transitions": tuple(PastTransition(**row) for row in rows)}
+
+    async def duplicate(self) -> Found:
+        """Return the newest open ticket of the same intake; equal intakes take turns."""
+        intake = self.payload
+        named = f"{intake.account_id} {intake.site_id} {intake.signature}"
+        await self.conn.execute(queries.DUPLICATE_LOCK, named)
+        row = await self.conn.fetchrow(
+            queries.DUPLICATE, intake.account_id, intake.site_id, intake.signature
+        )
+        return {"duplicate": Duplicate(**row) if row else None}
+
+    async def roster(self) -> Found:
+        """Return every technician of the tenant with load, overlaps and hours."""
+        ticket = self.ticket
+        if ticket is None or ticket.scheduled_start is None or ticket.scheduled_end is None:
+            return {}
+        rows = await self.conn.fetch(
+            queries.ROSTER, ticket.id, ticket.scheduled_start, ticket.scheduled_end, LOAD_STATES
+        )
+        return {"roster": tuple(_roster_entry(row) for row in rows)}
+
+    async def hold(self) -> Found:
+        """Return the newest hold of the ticket."""
+        row = await self.conn.fetchrow(queries.HOLD, self.command.ticket_id)
+        return {"hold": HoldSnapshot(**row) if row else None}
+
+    async def upload(self) -> Found:
+        """Return the announced upload that the payload names."""
+        return {"upload": await upload_of(self.conn, self.command.ticket_id, self.payload.uri)}
+
+    async def control(self) -> Found:
+        """Return the autonomy row of the payload's scope, and where its ticket belongs."""
+        asked = self.payload
+        row = await self.conn.fetchrow(
+            queries.CONTROL, asked.scope_type, asked.incident, asked.ticket_id
+        )
+        ticket = await self.conn.fetchrow(queries.SUBJECT, asked.ticket_id)
+        return {
+            "control": AutonomyControl(**row) if row else None,
+            "subject": Subject(**ticket) if ticket else None,
+        }
+
+    async def outbox(self) -> Found:
+        """Return the message that the payload names, locked."""
+        row = await self.conn.fetchrow(queries.OUTBOX, self.payload.outbox_id)
+        return {"outbox": OutboxRow(**row) if row else None}
+
+
+def _roster_entry(row: asyncpg.Record) -> RosterEntry:
+    fields = dict(row)
+    hours = tuple(Hours(*each) for each in fields.pop("hours"))
+    return RosterEntry(hours=hours, overlapping_ticket_ids=fields.pop("overlapping"), **fields)
+
+
+@asynccontextmanager
+async def reading(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
+    """Open a short read-only transaction of a tenant."""
+    async with pool.acquire() as conn, conn.transaction(readonly=True):
+        await conn.execute(queries.SET_TENANT, tenant_id)
+        yield conn
+
+
+async def upload_of(conn: Connection, ticket_id: UUID | None, uri: str) -> Upload | None:
+    """Return the upload of a ticket with this uri, or None."""
+    row = await conn.fetchrow(queries.UPLOAD, ticket_id, uri)
+    return Upload(**row) if row else None
 
 
 async def evidence_of(conn: Connection, ticket_id: UUID | None) -> tuple[Evidence, ...]:
     """Return all evidence of a ticket, oldest first."""
-    return tuple(Evidence(**row) for row in await conn.fetch(EVIDENCE, ticket_id))
+    return tuple(Evidence(**row) for row in await conn.fetch(queries.EVIDENCE, ticket_id))

@@ -1,5 +1,6 @@
 """Recording: what a decision leaves behind, in one statement whatever the verdict."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -52,7 +53,7 @@ answer AS (
     SELECT r.tenant_id, r.actor_id, r.endpoint, r.request_id, r.request_hash,
            r.response_code, r.response_text::jsonb, r.command_id
       FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
-     WHERE r.decision = 'ALLOW'
+     WHERE (d->>'keep_answer')::boolean
 ),
 payload AS (
     DELETE FROM command_payloads p USING doc WHERE p.command_id = (d->'log'->>'command_id')::uuid
@@ -70,6 +71,10 @@ log AS (
 )
 SELECT pg_notify('command', d->'log'->>'command_id') FROM doc
 """
+TICKET_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))"
+CHAIN = """
+SELECT seq, hash, created_at FROM audit_events WHERE ticket_id = $1 ORDER BY seq DESC LIMIT 1
+"""
 
 
 class Chain(NamedTuple):
@@ -80,83 +85,94 @@ class Chain(NamedTuple):
     at: datetime | None
 
 
-async def record_effects(
-    conn: Connection, bundle: Bundle, command: Command, facts: Facts, effects: Effects, chain: Chain
-) -> None:
-    """Write ticket, audit, transitions, stored answer and log row of an allowed command."""
-    body = effects.body
-    if body is None and effects.ticket is not None:
-        body = ticket_shape(bundle, effects.ticket, facts.now)
-    status = bundle.tools[command.tool].success_status
-    changed = effects.ticket is not None and effects.ticket != facts.ticket
-    ticket = effects.ticket.model_dump(mode="json") if effects.ticket and changed else None
-    await _record(
-        conn,
-        {
-            "ticket": None if ticket is None else {"currency": "USD", **ticket},
-            "audit": _audit_row(bundle, command, facts, effects, chain),
-            "pairs": effects.pairs,
-            "log": {
-                **_log_row(bundle, command, facts.now),
-                "ticket_id": command.ticket_id,
+async def chain_of(conn: Connection, ticket_id: UUID) -> Chain:
+    """Take a ticket's lock and return the head of its chain, for a tool that runs without it."""
+    await conn.execute(TICKET_LOCK, ticket_id)
+    row = await conn.fetchrow(CHAIN, ticket_id)
+    return Chain(*row) if row else Chain(None, None, None)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Records the verdict on one command, in the transaction of `conn`."""
+
+    conn: Connection
+    bundle: Bundle
+    command: Command
+
+    async def allow(
+        self, facts: Facts, effects: Effects, chain: Chain, *, keep_answer: bool = True
+    ) -> None:
+        """Write ticket, audit, transitions, stored answer and log row of an allowed command.
+
+        The answer is kept for a client that may repeat the key; a timer repeats nothing.
+        """
+        body = effects.body
+        if body is None and effects.ticket is not None:
+            body = ticket_shape(self.bundle, effects.ticket, facts.now)
+        ticket = None
+        if effects.ticket is not None and effects.ticket != facts.ticket:
+            ticket = {"currency": "USD", **effects.ticket.model_dump(mode="json")}
+        await self._record(
+            ticket=ticket,
+            audit=_audit_row(self.bundle, self.command, facts, effects, chain),
+            pairs=effects.pairs,
+            keep_answer=keep_answer,
+            log={
+                **self._log_row(facts.now),
+                "ticket_id": self.command.ticket_id,
                 "decision": "ALLOW",
-                **_response(status, dict(body or {})),
+                **_response(self.bundle.tools[self.command.tool].success_status, dict(body or {})),
             },
-        },
-    )
+        )
 
-
-async def record_denial(
-    conn: Connection, bundle: Bundle, command: Command, now: datetime, denial: Denial
-) -> None:
-    """Write the log row of a denied command, and nothing else."""
-    rule = bundle.tools.get(command.tool)
-    refused_create = rule is not None and not rule.requires_ticket_id
-    await _record(
-        conn,
-        {
-            "ticket": None,
-            "audit": None,
-            "pairs": [],
-            "log": {
-                **_log_row(bundle, command, now),
-                "ticket_id": None if refused_create else command.ticket_id,
+    async def deny(self, now: datetime, denial: Denial) -> None:
+        """Write the log row of a denied command, and nothing else."""
+        rule = self.bundle.tools.get(self.command.tool)
+        refused_create = rule is not None and not rule.requires_ticket_id
+        envelope = denial.body(self.command.request_id, self.command.correlation_id)
+        await self._record(
+            ticket=None,
+            audit=None,
+            pairs=(),
+            keep_answer=False,
+            log={
+                **self._log_row(now),
+                "ticket_id": None if refused_create else self.command.ticket_id,
                 "decision": "DENY",
                 "code": denial.code,
                 "dimension": denial.dimension,
-                **_response(denial.status, denial.body(command.request_id, command.correlation_id)),
+                **_response(denial.status, envelope),
             },
-        },
-    )
+        )
 
+    async def _record(self, **document: Any) -> None:  # noqa: ANN401  parts of the document
+        await self.conn.execute(RECORD, document)
 
-async def _record(conn: Connection, document: dict[str, Any]) -> None:
-    await conn.execute(RECORD, document)
+    def _log_row(self, now: datetime) -> dict[str, Any]:
+        command = self.command
+        return {
+            "command_id": command.command_id,
+            "tenant_id": command.actor.tenant_id,
+            "tool_name": command.tool,
+            "endpoint": command.endpoint,
+            "actor_type": command.actor.actor_type,
+            "actor_id": command.actor.actor_id,
+            "actor_role": command.actor.actor_role,
+            "request_id": UUID(command.request_id),
+            "request_hash": command.request_hash,
+            "correlation_id": command.correlation_id,
+            "trace_id": command.trace_id,
+            "policy_bundle_version": self.bundle.version,
+            "policy_bundle_sha256": self.bundle.sha256,
+            "submitted_at": command.submitted_at,
+            "decided_at": now,
+        }
 
 
 def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
     text = orjson.dumps(body).decode()
     return {"response_code": status, "response_body": body, "response_text": text}
-
-
-def _log_row(bundle: Bundle, command: Command, now: datetime) -> dict[str, Any]:
-    return {
-        "command_id": command.command_id,
-        "tenant_id": command.actor.tenant_id,
-        "tool_name": command.tool,
-        "endpoint": command.endpoint,
-        "actor_type": command.actor.actor_type,
-        "actor_id": command.actor.actor_id,
-        "actor_role": command.actor.actor_role,
-        "request_id": UUID(command.request_id),
-        "request_hash": command.request_hash,
-        "correlation_id": command.correlation_id,
-        "trace_id": command.trace_id,
-        "policy_bundle_version": bundle.version,
-        "policy_bundle_sha256": bundle.sha256,
-        "submitted_at": command.submitted_at,
-        "decided_at": now,
-    }
 
 
 def _audit_row(
@@ -168,7 +184,7 @@ def _audit_row(
     ticket = effects.ticket
     row = {
         "id": facts.audit_id,
-        "ticket_id": None if ticket is None else ticket.id,
+        "ticket_id": effects.audit_ticket_id if ticket is None else ticket.id,
         "actor_type": command.actor.actor_type.value,
         "actor_id": command.actor.actor_id,
         "actor_role": command.actor.actor_role.value,
@@ -193,7 +209,7 @@ def _audit_payload(command: Command, effects: Effects) -> dict[str, Any]:
     payload: dict[str, Any] = {
         "endpoint": command.endpoint,
         "requested_at": format_datetime(command.submitted_at),
-        "request": command.payload,
+        **({"request": command.payload} if effects.request_recorded else {}),
         **effects.audit,
     }
     redacted: dict[str, Any] = redact(payload)

@@ -1,27 +1,24 @@
 """The workflow's view of a ticket: state for operators, and the next deadline for its timer."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from contracts.messages import TicketView
 from policy.bundle import Bundle
 from policy.model import TERMINAL, Ticket
-from policy.sla import Deadline, deadlines, sla_of
+from policy.sla import Deadline, sla_of
 
 
 def ticket_view(
     bundle: Bundle,
     ticket: Ticket,
     now: datetime,
-    rests_since: datetime,
-    known: frozenset[Deadline] = frozenset(),
+    ahead: Iterable[Deadline],
+    seen: frozenset[Deadline] = frozenset(),
 ) -> TicketView:
-    """Return the view of `ticket` at `now`; past deadlines among `known` were seen to already."""
+    """Return the view of `ticket` at `now`; past deadlines among `seen` need no timer any more."""
     sla = sla_of(bundle, ticket, now)
-    open_deadlines = [
-        deadline
-        for deadline in deadlines(bundle, ticket, rests_since)
-        if deadline.due_at > now or deadline not in known
-    ]
+    open_deadlines = [each for each in ahead if each.due_at > now or each not in seen]
     nearest = min(open_deadlines, key=lambda deadline: deadline.due_at, default=None)
     return TicketView(
         state=ticket.state,

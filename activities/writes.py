@@ -6,11 +6,19 @@ from activities.gathering import Connection
 from policy.writes import (
     CancelApprovals,
     DecideApproval,
+    FinalizeUpload,
     InsertApproval,
+    InsertAutonomyHistory,
     InsertEvidence,
+    InsertException,
+    InsertHold,
     InsertOutbox,
+    InsertRecommendation,
+    InsertUpload,
+    ReplayOutbox,
     SealEvidence,
     UpsertArtifact,
+    UpsertAutonomy,
     Write,
 )
 
@@ -51,6 +59,80 @@ STATEMENTS: Mapping[type[Write], str] = {
                immutable_at = r.immutable_at
           FROM jsonb_populate_record(NULL::evidence_items, $1) r
          WHERE e.ticket_id = r.ticket_id AND NOT e.is_immutable AND e.tenant_id = $2
+    """,
+    InsertUpload: """
+        INSERT INTO evidence_uploads (id, tenant_id, ticket_id, bucket, object_key, kind,
+                                      evidence_key, content_type, size_bytes, sha256, created_by,
+                                      request_id, expires_at)
+        SELECT r.id, $2, r.ticket_id, r.bucket, r.object_key, r.kind, r.evidence_key,
+               r.content_type, r.size_bytes, r.sha256, r.created_by, r.request_id, r.expires_at
+          FROM jsonb_populate_record(NULL::evidence_uploads, $1) r
+    """,
+    FinalizeUpload: """
+        UPDATE evidence_uploads u
+           SET finalized_at = r.finalized_at, evidence_item_id = r.evidence_item_id
+          FROM jsonb_populate_record(NULL::evidence_uploads, $1) r
+         WHERE u.id = r.id AND u.tenant_id = $2
+    """,
+    InsertException: """
+        INSERT INTO evidence_exceptions (tenant_id, ticket_id, evidence_keys, exception_reason,
+                                         expires_at, granted_by, granted_role, audit_event_id,
+                                         request_id)
+        SELECT $2, r.ticket_id, r.evidence_keys, r.exception_reason, r.expires_at, r.granted_by,
+               r.granted_role, r.audit_event_id, r.request_id
+          FROM jsonb_populate_record(NULL::evidence_exceptions, $1) r
+    """,
+    InsertRecommendation: """
+        INSERT INTO assignment_recommendation_snapshots (
+               tenant_id, ticket_id, recommendation_snapshot_id, ticket_state, requested_by,
+               request_id, correlation_id, trace_id, recommendation_limit, incident_type,
+               site_region, candidates, recommended_tech_id)
+        SELECT $2, r.ticket_id, r.recommendation_snapshot_id, r.ticket_state, r.requested_by,
+               r.request_id, r.correlation_id, r.trace_id, r.recommendation_limit,
+               r.incident_type, r.site_region, r.candidates, r.recommended_tech_id
+          FROM jsonb_populate_record(NULL::assignment_recommendation_snapshots, $1) r
+    """,
+    InsertHold: """
+        INSERT INTO schedule_hold_snapshots (
+               id, tenant_id, ticket_id, hold_sequence_id, requested_by, request_id,
+               correlation_id, hold_reason_code, hold_state, scheduled_start, scheduled_end,
+               hold_reason_notes)
+        SELECT r.id, $2, r.ticket_id, r.hold_sequence_id, r.requested_by, r.request_id,
+               r.correlation_id, r.hold_reason_code, r.hold_state, r.scheduled_start,
+               r.scheduled_end, r.hold_reason_notes
+          FROM jsonb_populate_record(NULL::schedule_hold_snapshots, $1) r
+    """,
+    UpsertAutonomy: """
+        INSERT INTO autonomy_control_state (
+               id, tenant_id, scope_type, incident_type, ticket_id, is_paused, reason, actor_type,
+               actor_id, actor_role, request_id, correlation_id, trace_id, created_at, updated_at)
+        SELECT r.id, $2, r.scope_type, r.incident_type, r.ticket_id, r.is_paused, r.reason,
+               r.actor_type, r.actor_id, r.actor_role, r.request_id, r.correlation_id, r.trace_id,
+               r.created_at, r.updated_at
+          FROM jsonb_populate_record(NULL::autonomy_control_state, $1) r
+        ON CONFLICT (id) DO UPDATE
+           SET incident_type = excluded.incident_type, is_paused = excluded.is_paused,
+               reason = excluded.reason, actor_type = excluded.actor_type,
+               actor_id = excluded.actor_id, actor_role = excluded.actor_role,
+               request_id = excluded.request_id, correlation_id = excluded.correlation_id,
+               trace_id = excluded.trace_id, updated_at = excluded.updated_at
+    """,
+    InsertAutonomyHistory: """
+        INSERT INTO autonomy_control_history (
+               id, tenant_id, control_state_id, scope_type, incident_type, ticket_id, action,
+               previous_is_paused, next_is_paused, actor_type, actor_id, actor_role, request_id,
+               correlation_id, trace_id, reason, payload)
+        SELECT r.id, $2, r.control_state_id, r.scope_type, r.incident_type, r.ticket_id, r.action,
+               r.previous_is_paused, r.next_is_paused, r.actor_type, r.actor_id, r.actor_role,
+               r.request_id, r.correlation_id, r.trace_id, r.reason, r.payload
+          FROM jsonb_populate_record(NULL::autonomy_control_history, $1) r
+    """,
+    ReplayOutbox: """
+        UPDATE dispatch_outbox o
+           SET status = 'PENDING', attempt_count = 0, next_attempt_at = r.next_attempt_at,
+               last_error = NULL, updated_at = r.next_attempt_at
+          FROM jsonb_populate_record(NULL::dispatch_outbox, $1) r
+         WHERE o.id = r.id AND o.tenant_id = $2
     """,
     UpsertArtifact: """
         INSERT INTO closeout_artifacts (tenant_id, ticket_id, artifact_type, artifact_name,

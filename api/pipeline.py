@@ -166,6 +166,8 @@ class Pipeline:
             key = UUID(command.request_id)
             endpoint, ticket_id = call.rule.route, call.ticket_id
             found = await self._bus.look_up(command.actor, endpoint, key, digest, ticket_id)
+            if found.idem_hash is None:
+                return accepted(command, applied)
             return await self._repeat(call, command.actor, found, digest)
         return answer_of(outcome, applied)
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -18,6 +18,16 @@ from api.trail import Trail
 from policy.codes import CODES, Code
 
 Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Route(NamedTuple):
+    """One thing the gateway answers; `path` is its template."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
 TRAIL = "dispatch.trail"
 ERROR = 400
 HEALTH = "/health"

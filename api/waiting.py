@@ -38,6 +38,7 @@ class Outcomes:
         self._url = url
         self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
         self._announced: set[UUID] = set()
+        self._sweep_at = 0.0
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -76,7 +77,7 @@ class Outcomes:
                     lost = asyncio.Event()
                     conn.add_termination_listener(lambda _, lost=lost: lost.set())
                     await conn.add_listener(NOTIFY_CHANNEL, self._announce)
-                    self._announced.update(self._waiting)
+                    self._sweep_at = 0.0
                     self._news.set()
                     await lost.wait()
                     log.warning("outcomes.connection_lost")
@@ -91,18 +92,23 @@ class Outcomes:
             self._news.set()
 
     async def _read(self) -> None:
+        clock = asyncio.get_running_loop().time
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+                await asyncio.wait_for(self._news.wait(), self._sweep_at - clock())
             self._news.clear()
             announced, self._announced = self._announced, set()
-            wanted = announced or set(self._waiting)
+            wanted = announced
+            if clock() >= self._sweep_at:
+                wanted = announced | self._waiting.keys()
+                self._sweep_at = clock() + POLL_SECONDS
             if not wanted:
                 continue
             try:
                 rows = await self._pool.fetch(DECIDED, wanted)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-                continue  # the next poll tries again
+                self._announced |= announced  # the next sweep tries again
+                continue
             self._resolve({row["command_id"]: row for row in rows}, announced)
 
     def _resolve(self, rows: dict[UUID, asyncpg.Record], announced: set[UUID]) -> None:

@@ -38,7 +38,7 @@ def bootstrap(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     DISPATCH_BOOTSTRAP_SKIP_API_READY_CHECK=true.
     """
     chosen = settings(data_dir)
-    evidence = run(_bring_up(chosen, _owner_url(chosen, data_dir)))
+    evidence = run(_bring_up(chosen, _owner_url(chosen, data_dir)), prefix=_PREFIX)
     text = orjson.dumps(evidence, option=orjson.OPT_INDENT_2).decode()
     if chosen.bootstrap_evidence_path is not None:
         _write(chosen.bootstrap_evidence_path, text)
@@ -82,4 +82,4 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{text}{os.linesep}", encoding="utf-8")
     except OSError as failure:
-        raise failed(f"{_PREFIX} evidence not written: {failure}") from None
+        raise failed(f"evidence not written: {failure}", prefix=_PREFIX) from None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import database, stack, tokens
+from cli import database, demo, keys, stack, tokens, verify
 from cli.output import Exit
 
 _TYPER_USAGE = 2
@@ -24,6 +24,20 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     database.bootstrap: (
         "dispatch bootstrap",
         "DISPATCH_BOOTSTRAP_SKIP_API_READY_CHECK=true dispatch bootstrap",
+    ),
+    demo.demo: (
+        "dispatch demo",
+        "dispatch demo --pause",
+        "dispatch demo --json | jq .passed",
+    ),
+    verify.verify: (
+        "dispatch verify",
+        "dispatch verify --ticket 94c09184-0e2f-5232-9361-45479ec0e9e2",
+        "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/dispatch dispatch verify --json",
+    ),
+    keys.keygen: (
+        "dispatch keygen",
+        "DISPATCH_PAYLOAD_KEYS=$(dispatch keygen) dispatch up",
     ),
     tokens.token: (
         "dispatch token --role dispatcher",

@@ -17,6 +17,7 @@ from runtime.environment import ConfigurationError
 from runtime.settings import Settings, load_settings
 from runtime.stack import DEFAULT_DATA_DIR, StackError, read_client
 
+PREFIX = "[dispatch]"
 Result = TypeVar("Result")
 DataDir = Annotated[
     Path, typer.Option("--data-dir", help="Where the embedded stack keeps its data.")
@@ -45,17 +46,17 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
-def run(work: Coroutine[None, None, Result]) -> Result:
+def run(work: Coroutine[None, None, Result], *, prefix: str = PREFIX) -> Result:
     """Run a command's work. A failure is printed, without a traceback, and ends the command."""
     try:
         return asyncio.run(work)
     except FAILURES as failure:
-        raise failed(str(failure) or type(failure).__name__) from None
+        raise failed(str(failure) or type(failure).__name__, prefix=prefix) from None
 
 
-def failed(message: str) -> typer.Exit:
+def failed(message: str, *, prefix: str = PREFIX) -> typer.Exit:
     """Print why a command failed and return what to raise."""
-    say(f"dispatch: {message}")
+    say(f"{prefix} {message}")
     return typer.Exit(Exit.FAILED)
 
 
@@ -79,5 +80,5 @@ def settings(data_dir: Path = DEFAULT_DATA_DIR) -> Settings:
     except ConfigurationError as failure:
         raise failed(str(failure)) from None
     for warning in warnings:
-        say(f"warning: {warning}")
+        say(f"{PREFIX} warning: {warning}")
     return found

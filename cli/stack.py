@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cli.output import DataDir, Exit, failed, run, say
+from cli.output import PREFIX, DataDir, Exit, failed, run, say
 from runtime.stack import (
     DEFAULT_DATA_DIR,
     PREFERRED_PORTS,
@@ -47,7 +47,7 @@ def up(
         data_dir,
         ports=replace(PREFERRED_PORTS, api=port),
         environ=os.environ,
-        report=lambda message: typer.echo(f"[dispatch] {message}"),
+        report=lambda message: typer.echo(f"{PREFIX} {message}"),
     )
     run(_until_stopped(stack))
 
@@ -87,7 +87,7 @@ async def _until_stopped(stack: EmbeddedStack) -> None:
 
     def stop_once() -> None:
         if task is not None and not task.cancelling():
-            typer.echo("[dispatch] stopping")
+            typer.echo(f"{PREFIX} stopping")
             task.cancel()
 
     for number in _STOP_SIGNALS:
@@ -95,11 +95,11 @@ async def _until_stopped(stack: EmbeddedStack) -> None:
     try:
         async with stack:
             for name, url in stack.urls.items():
-                typer.echo(f"[dispatch] {name}: {url}")
-            typer.echo("[dispatch] healthy; Ctrl-C stops everything")
+                typer.echo(f"{PREFIX} {name}: {url}")
+            typer.echo(f"{PREFIX} healthy; Ctrl-C stops everything")
             await asyncio.Event().wait()
     except asyncio.CancelledError:
-        typer.echo("[dispatch] stopped")
+        typer.echo(f"{PREFIX} stopped")
 
 
 def _print_table(now: StackStatus) -> None:

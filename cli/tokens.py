@@ -1,5 +1,6 @@
 """`dispatch token`: development tokens."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -30,9 +31,6 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
     It is signed with DISPATCH_AUTH_JWT_SECRET, else with the running embedded stack's secret;
     issuer and audience are the configured ones.
     """
-    chosen = settings(data_dir)
-    if chosen.auth_jwt_secret is None:
-        raise failed("no secret: set DISPATCH_AUTH_JWT_SECRET or start the stack (dispatch up)")
     claims = {
         "sub": actor,
         "role": role,
@@ -40,9 +38,16 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
         "tenant_id": tenant,
         "scope": {"account_ids": accounts, "site_ids": sites},
         **({"technician_id": technician} if technician else {}),
-        **_standard_claims(chosen, timedelta(seconds=ttl)),
     }
-    typer.echo(jwt.encode(claims, chosen.auth_jwt_secret.get_secret_value(), algorithm="HS256"))
+    typer.echo(signed_token(settings(data_dir), claims, timedelta(seconds=ttl)))
+
+
+def signed_token(chosen: Settings, claims: Mapping[str, object], ttl: timedelta) -> str:
+    """Return the claims, completed by issuer, audience and lifetime, as an HS256 token."""
+    if chosen.auth_jwt_secret is None:
+        raise failed("no secret: set DISPATCH_AUTH_JWT_SECRET or start the stack (dispatch up)")
+    complete = {**claims, **_standard_claims(chosen, ttl)}
+    return jwt.encode(complete, chosen.auth_jwt_secret.get_secret_value(), algorithm="HS256")
 
 
 def _standard_claims(chosen: Settings, ttl: timedelta) -> dict[str, object]:

@@ -8,6 +8,10 @@ WORKFLOW_TYPE = "Ticket"
 EXECUTE_COMMAND = "ticket.execute_command"
 ESCALATE = "ticket.escalate"
 NOTIFY_CHANNEL = "command"
+SEALED_ENCODING = b"binary/encrypted"
+"""Marks a payload that only an installation with the right key can open."""
+UNREADABLE_ENCODING = b"binary/unreadable"
+"""Marks what is left of a sealed payload that was tampered with."""
 TIMER_ACTOR_ID = "dispatch-ticket-timer"
 SEARCH_ATTRIBUTES = {
     "DispatchPhase": "Keyword",

@@ -1,11 +1,33 @@
-"""Who can take a job: service types, skills and regions (contract 7.5)."""
+"""Who can take a job: service types, skills and regions, and who is best (contract 7.5, 7.6)."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
-from policy.facts import Technician
-from policy.model import Ticket
+from policy.availability import covers
+from policy.bundle import AssignmentRules
+from policy.codes import Code
+from policy.facts import RosterEntry, Site, Technician
+from policy.model import State, Ticket
+from policy.shapes import identifier
 
 DEFAULT_SKILL = "DEFAULT"
+CAPABILITY_SCORE = 1000
+ZONE_SCORE = 200
+LOAD_COST = 10
+LOAD_STATES = tuple(
+    state
+    for state in State
+    if state
+    not in {
+        State.COMPLETED_PENDING_VERIFICATION,
+        *(State.VERIFIED, State.INVOICED, State.CLOSED, State.CANCELLED),
+    }
+)
+OUTSIDE_HOURS = "OUTSIDE_AVAILABILITY"
+OVERLAPPING = "OVERLAPPING_TICKET"
 _VERSION_SUFFIX = re.compile(r"_V\d+$", re.ASCII)
 
 
@@ -31,8 +53,142 @@ def matches_service(technician: Technician, service_type: str) -> bool:
 
 def serves_region(technician: Technician, region: str | None) -> bool:
     """Whether the technician serves the region of a site; a blank region fits everyone."""
-    wanted = (region or "").strip().upper()
-    served = {
-        (name or "").strip().upper() for name in (technician.home_region, *technician.regions)
-    }
+    wanted = _folded(region)
+    served = {_folded(name) for name in (technician.home_region, *technician.regions)}
     return not wanted or wanted in served
+
+
+def zone_of(technician: Technician) -> str | None:
+    """Return where the technician mainly works."""
+    home = (technician.home_region or "").strip()
+    return home or max(technician.regions, default=None)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What is to be done: which service, where and when."""
+
+    service_type: str
+    site: Site
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A technician who can take the visit, with everything that ranks them."""
+
+    technician: RosterEntry
+    zone: str | None
+    zone_match: bool
+    demoted: bool
+
+    @property
+    def score(self) -> int:
+        """How well the technician fits, 1000 for the capability alone."""
+        zone = ZONE_SCORE if self.zone_match else 0
+        return CAPABILITY_SCORE + zone - LOAD_COST * self.technician.active_load
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """The sort key of contract 7.6; the quality signal is always 0."""
+        load = self.technician.active_load
+        return (self.demoted, -self.score, load, not self.zone_match, self.technician.id)
+
+    def stored(self) -> dict[str, Any]:
+        """Return the candidate as the snapshot keeps it."""
+        return {
+            "tech_id": str(self.technician.id),
+            "tech_name": self.technician.name,
+            "zone": self.zone,
+            "active_load": self.technician.active_load,
+            "quality_signal": 0,
+            "service_match": True,
+            "zone_match": self.zone_match,
+            "score": self.score,
+            "distance_bucket": 0 if self.zone_match else 1,
+        }
+
+    def answer(self, visit: Visit) -> dict[str, Any]:
+        """Return the candidate as a recommendation shows it."""
+        technician = self.technician
+        return {
+            "tech_id": str(technician.id),
+            "tech_name": technician.name,
+            "score": self.score,
+            "matches": {
+                "capability": True,
+                "zone": self.zone_match,
+                "active_load": technician.active_load,
+                "distance_bucket": 0 if self.zone_match else 1,
+                "available": available(technician, visit),
+                "overlapping_ticket_ids": [
+                    identifier(ticket) for ticket in technician.overlapping_ticket_ids
+                ],
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A technician who cannot take the visit, and all the reasons."""
+
+    technician: RosterEntry
+    reasons: tuple[str, ...]
+
+    def answer(self) -> dict[str, Any]:
+        """Return the technician as a recommendation lists the excluded."""
+        technician = self.technician
+        return {
+            "tech_id": str(technician.id),
+            "tech_name": technician.name,
+            "reasons": list(self.reasons),
+        }
+
+
+def available(technician: RosterEntry, visit: Visit) -> bool | None:
+    """Return whether the technician's hours cover the visit; None without hours."""
+    return covers(technician.hours, visit.start, visit.end, visit.site.timezone)
+
+
+def ranked(
+    rules: AssignmentRules, roster: Sequence[RosterEntry], visit: Visit
+) -> tuple[list[Candidate], list[Exclusion]]:
+    """Return who can take the visit, best first, and who cannot, in the order of the roster."""
+    candidates: list[Candidate] = []
+    excluded: list[Exclusion] = []
+    for technician in roster:
+        obstacles = _obstacles(rules, technician, visit)
+        reasons = [reason for reason, effect in obstacles if effect == "exclude"]
+        if reasons:
+            excluded.append(Exclusion(technician, tuple(reasons)))
+        else:
+            candidates.append(_candidate(technician, visit, demoted=bool(obstacles)))
+    return sorted(candidates, key=lambda candidate: candidate.order), excluded
+
+
+def _candidate(technician: RosterEntry, visit: Visit, *, demoted: bool) -> Candidate:
+    zone, wanted = zone_of(technician), _folded(visit.site.region)
+    return Candidate(technician, zone, not wanted or _folded(zone) == wanted, demoted)
+
+
+def _obstacles(
+    rules: AssignmentRules, technician: RosterEntry, visit: Visit
+) -> list[tuple[str, str]]:
+    """Return what speaks against the technician: each reason, and whether it excludes or ranks."""
+    found: list[tuple[str, str]] = []
+    if not technician.active:
+        found.append((Code.TECH_UNAVAILABLE.value, "exclude"))
+    if not matches_service(technician, visit.service_type):
+        found.append((Code.ASSIGNMENT_CAPABILITY_MISMATCH.value, "exclude"))
+    if not serves_region(technician, visit.site.region):
+        found.append((Code.ASSIGNMENT_ZONE_MISMATCH.value, "exclude"))
+    if rules.availability != "report" and available(technician, visit) is False:
+        found.append((OUTSIDE_HOURS, rules.availability))
+    if rules.overlaps != "report" and technician.overlapping_ticket_ids:
+        found.append((OVERLAPPING, rules.overlaps))
+    return found
+
+
+def _folded(text: str | None) -> str:
+    return (text or "").strip().upper()

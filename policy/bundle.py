@@ -68,6 +68,12 @@ class StuckRules(Frozen):
     after_minutes: tuple[int, ...]
 
 
+class HoldRules(Frozen):
+    """How long an expired hold may still be confirmed (contract 16.1)."""
+
+    expiry_grace_seconds: int = Field(ge=0)
+
+
 class IntakeRules(Frozen):
     """Confidence gates and the duplicate window of blind intake (contract 5.4, 7.2)."""
 
@@ -111,6 +117,7 @@ class Bundle(BaseModel):
     role_aliases: Mapping[str, Role]
     sla: SlaRules
     stuck_scheduling: StuckRules
+    holds: HoldRules
     intake: IntakeRules
     evidence: EvidenceRules
     assignment: AssignmentRules

@@ -29,7 +29,7 @@ class Technician(Frozen):
 
 
 class Hours(NamedTuple):
-    """A row of a technician's availability; weekday 0 is Sunday, the seconds count from midnight."""
+    """A row of a technician's availability: weekday 0 is Sunday, seconds count from midnight."""
 
     weekday: int
     start_seconds: int
@@ -141,6 +141,7 @@ class HoldSnapshot(Frozen):
     scheduled_start: datetime | None
     scheduled_end: datetime | None
     hold_reason_notes: str | None
+    created_at: datetime
 
 
 class Snapshot(Frozen):
@@ -158,15 +159,20 @@ class PastTransition(Frozen):
     occurred_at: datetime
 
 
-class SignedUpload(Frozen):
-    """A permission to put one announced object into the store."""
+class SignedPut(Frozen):
+    """A presigned PUT; `headers` are exactly what the client must send."""
 
-    upload_id: UUID
     bucket: str
-    object_key: str
     url: str
     headers: Mapping[str, str]
     expires_at: datetime
+
+
+class SignedUpload(SignedPut):
+    """A permission to put one announced object into the store."""
+
+    upload_id: UUID
+    object_key: str
 
 
 class Upload(Frozen):

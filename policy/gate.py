@@ -99,8 +99,7 @@ def run_gate(
     bundle: Bundle, facts: Facts, attempt: Attempt, *, all_uris: bool = False
 ) -> GateResult:
     """Return the verdict of the gate on the ticket of `facts`, checks in the contract's order."""
-    ticket = facts.ticket
-    incident_type = ((ticket.incident_type if ticket else None) or "").strip().upper() or None
+    incident_type = _incident_type(facts)
     keys = _evidence_keys(facts.evidence)
     reason = _reason(attempt.no_signature_reason)
     signed = reason is not None or SIGNATURE_KEY in keys or _has_signature(facts.evidence)
@@ -124,6 +123,24 @@ def run_gate(
     invalid = _invalid(bundle, facts.evidence, refs, template, facts.look_ups)
     present = keys | ({SIGNATURE_KEY} if signed else set())
     return _requirements(base, template, invalid, frozenset(present), facts.excepted_keys)
+
+
+def reference_gate(bundle: Bundle, facts: Facts) -> GateResult:
+    """Return the verdict on the references alone, READY unless one of all uris is invalid."""
+    incident_type = _incident_type(facts)
+    template = bundle.templates.find(incident_type)
+    invalid = _invalid(bundle, facts.evidence, None, template, facts.look_ups)
+    return GateResult(
+        code="INVALID_EVIDENCE_REFERENCE" if invalid else "READY",
+        incident_type=incident_type,
+        template=template,
+        invalid_evidence_refs=invalid,
+    )
+
+
+def _incident_type(facts: Facts) -> str | None:
+    stored = (facts.ticket.incident_type if facts.ticket else None) or ""
+    return stored.strip().upper() or None
 
 
 def _requirements(

@@ -1,19 +1,18 @@
 """Customer holds: their reasons, their notes and the way out of them (contract 7.8)."""
 
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
-
-from pydantic import ValidationError
 
 from policy.case import Case
 from policy.codes import Code
 from policy.effects import Denial, Effects
 from policy.facts import HoldSnapshot
+from policy.hold_window import window_of
 from policy.model import State, Ticket
 from policy.shapes import instant
-from policy.values import Window
+
+HOLD_EXPIRED = "hold_expired"
 
 
 class HoldReason(StrEnum):
@@ -33,23 +32,6 @@ def hold_conflict(case: Case[Any], to_state: str | None) -> Denial:
 def not_on_hold(case: Case[Any]) -> Denial:
     """Return the denial of leaving a hold that the ticket does not rest in."""
     return hold_conflict(case, case.facts.hold.hold_state if case.facts.hold else None)
-
-
-def notes_of(hold: HoldSnapshot) -> Mapping[str, Any] | None:
-    """Return the stored notes, or None when they cannot be read."""
-    try:
-        notes = json.loads(hold.hold_reason_notes or "")
-    except ValueError:
-        return None
-    return notes if isinstance(notes, dict) else None
-
-
-def window_of(hold: HoldSnapshot) -> Window | None:
-    """Return the window that the customer was asked to confirm, or None when it is unreadable."""
-    try:
-        return Window.model_validate((notes_of(hold) or {}).get("confirmation_window"))
-    except ValidationError:
-        return None
 
 
 def hold_named(hold: HoldSnapshot) -> dict[str, Any]:

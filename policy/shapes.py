@@ -6,7 +6,7 @@ from typing import Any
 
 from policy.bundle import Bundle
 from policy.facts import Evidence
-from policy.model import Ticket
+from policy.model import Actor, Ticket
 from policy.sla import sla_of
 from policy.values import format_datetime
 
@@ -19,6 +19,16 @@ def instant(moment: datetime | None) -> str | None:
 def identifier(value: object | None) -> str | None:
     """Return an id as text, or None."""
     return None if value is None else str(value)
+
+
+def actor_shape(actor: Actor, tool_name: str) -> dict[str, Any]:
+    """Return A."""
+    return {
+        "actor_id": actor.actor_id,
+        "actor_role": actor.actor_role.value,
+        "actor_type": actor.actor_type.value,
+        "tool_name": tool_name,
+    }
 
 
 def ticket_shape(bundle: Bundle, ticket: Ticket, now: datetime) -> dict[str, Any]:

@@ -64,6 +64,14 @@ def format_datetime(moment: datetime) -> str:
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
+def later(moment: datetime, span: timedelta) -> datetime:
+    """Return `moment` plus `span`, or the last moment of the calendar if that lies beyond it."""
+    try:
+        return moment + span
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
 def truncate_to_milliseconds(moment: datetime) -> datetime:
     """Return `moment` cut off after milliseconds."""
     return moment - timedelta(microseconds=moment.microsecond % 1000)

@@ -19,4 +19,5 @@ def installed_bundle(settings: Settings) -> Bundle:
         "content_types": settings.evidence_content_types,
         "max_bytes": settings.evidence_max_bytes,
     }
-    return load_bundle({"intake": intake, "evidence": evidence})
+    holds = {"expiry_grace_seconds": settings.hold_expiry_grace_seconds}
+    return load_bundle({"holds": holds, "intake": intake, "evidence": evidence})

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     temporal_address: HostPort = "127.0.0.1:7233"
     temporal_namespace: str = "default"
     temporal_task_queue: str = "dispatch-tickets"
+    temporal_ui_origin: HttpUrl | None = None
+    """Where the Temporal UI is served; the codec endpoint answers its pages."""
+    payload_keys: SecretStr | None = None
+    """Encrypt what Temporal stores: `id:key,id:key`, the first one seals, every one opens."""
 
     s3_endpoint_url: HttpUrl | None = None
     s3_public_endpoint_url: HttpUrl | None = None

@@ -8,10 +8,10 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.names import SEARCH_ATTRIBUTES
+from runtime.codec import data_converter
 from runtime.settings import Settings
 
 _KINDS = {
@@ -22,11 +22,14 @@ _POLL_SECONDS = 0.2
 
 
 async def connect_temporal(settings: Settings, *, lazy: bool = False) -> Client:
-    """Return a client of the configured namespace; a lazy one connects on its first call."""
+    """Return a client of the configured namespace; a lazy one connects on its first call.
+
+    Raises `ConfigurationError` if the payload keys cannot be read.
+    """
     return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter(settings),
         lazy=lazy,
     )
 

@@ -8,11 +8,9 @@ from uuid import UUID
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from pydantic import ValidationError
-
     from contracts.activities import TicketActivities
     from contracts.messages import (
         Outcome,
@@ -24,9 +22,11 @@ with workflow.unsafe.imports_passed_through():
     from policy.command import Command
     from policy.model import Actor, ActorType, Role
     from workflows.card import card, changed_attributes
+    from workflows.sealed import is_sealed
 
 LOCAL_LIMIT = timedelta(seconds=5)
 ACTIVITY_LIMIT = timedelta(seconds=30)
+SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the engine's
 ONCE = RetryPolicy(maximum_attempts=1)
 FOREVER = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
@@ -45,7 +45,7 @@ class TicketWorkflow:
         self._finished = False
         self._timer: asyncio.Task[None] | None = None
         self._timer_due = workflow.now()
-        self._alarm = False
+        self._alarm = start.ticket is not None  # a timer that rang in the last run is not lost
         self._attributes: dict[str, str | int] = {}
 
     @workflow.run
@@ -67,14 +67,27 @@ class TicketWorkflow:
 
     @workflow.signal(dynamic=True)
     def _queue(self, name: str, args: Sequence[RawValue]) -> None:
-        """Queue a command; what cannot be read, or came under another name, loses its MAC."""
+        """Queue a command; what cannot be read, or was meant for another, loses its MAC."""
         try:
             signed = workflow.payload_converter().from_payload(args[0].payload, SignedCommand)
-            if signed.command.tool != name:
-                signed = SignedCommand(command=signed.command)
-        except (ValidationError, ValueError, IndexError, TypeError):
+            signed = signed if self._is_mine(name, signed.command) else self._mine(signed)
+        except Exception:  # whatever was sent, it must not block the ticket
+            if is_sealed(args):  # unless the keys are missing: an accepted command waits for them
+                raise
             signed = SignedCommand(command=self._unreadable(name))
         self._inbox.append(signed)
+
+    def _is_mine(self, name: str, command: Command) -> bool:
+        tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
+        mine = (self._start.tenant_id, self._start.ticket_id)
+        return command.tool == name and (tenant_id, ticket_id) == mine
+
+    def _mine(self, signed: SignedCommand) -> SignedCommand:
+        """Return a misdirected command as a claim on this ticket, so that no other one is shown."""
+        tenant_id, ticket_id = self._start.tenant_id, self._start.ticket_id
+        actor = signed.command.actor.model_copy(update={"tenant_id": tenant_id})
+        claim: dict[str, object] = {"actor": actor, "ticket_id": ticket_id, "payload": {}}
+        return SignedCommand(command=signed.command.model_copy(update=claim))
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
         """Run the command at once in this task; if that fails, as an activity operators can see."""
@@ -86,7 +99,15 @@ class TicketWorkflow:
                 start_to_close_timeout=LOCAL_LIMIT,
                 retry_policy=ONCE,
             )
-        except ActivityError:
+        except FailureError as error:  # not always an ActivityError around it
+            workflow.logger.warning(
+                "the local attempt failed, the command goes on as an activity",
+                extra={
+                    "command_id": str(signed.command.command_id),
+                    "correlation_id": signed.command.correlation_id,
+                    "cause": str(error.cause or error),
+                },
+            )
             return await workflow.execute_activity_method(
                 TicketActivities.execute_command,
                 signed,
@@ -105,9 +126,11 @@ class TicketWorkflow:
         )
 
     def _show(self, outcome: Outcome) -> None:
-        adopted = self._ticket is None and outcome.ticket is not None and outcome.ticket.version > 0
-        self._follow(outcome.ticket)
-        self._alarm = self._alarm or adopted  # an older ticket may have been due before we came
+        ticket = outcome.ticket
+        is_old = ticket is not None and (ticket.version > 0 or outcome.code is not None)
+        if self._ticket is None and is_old:
+            self._alarm = True  # it may have been due before we came
+        self._follow(ticket)
         workflow.set_current_details(card(self._ticket, outcome))
 
     def _follow(self, ticket: TicketView | None) -> None:
@@ -134,7 +157,7 @@ class TicketWorkflow:
         if ringing and self._timer is not None:
             self._timer.cancel()
         self._timer_due = ticket.due_at
-        delay = max(ticket.due_at - workflow.now(), timedelta(0))
+        delay = max(ticket.due_at - workflow.now(), SHORTEST_TIMER)
         self._timer = asyncio.create_task(self._ring(delay, ticket.due_for or "deadline"))
 
     async def _ring(self, delay: timedelta, reason: str) -> None:

@@ -51,9 +51,7 @@ def decide(case: Case[Payload]) -> Decision:
         }
 
     audit = {"hold_snapshot_id": str(snapshot_id), **said}
-    return case.moved(
-        State.PENDING_CUSTOMER_CONFIRMATION, audit=audit, writes=(hold,), body=body
-    )
+    return case.moved(State.PENDING_CUSTOMER_CONFIRMATION, audit=audit, writes=(hold,), body=body)
 
 
 def wrong_state(case: Case[Payload]) -> Denial:

@@ -3,7 +3,8 @@
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
 from policy.effects import Decision, Denial
-from policy.holds import hold_named, left_hold, missing_hold, not_on_hold, notes_of, window_of
+from policy.hold_window import notes_of, window_of
+from policy.holds import hold_named, left_hold, missing_hold, not_on_hold
 from policy.values import PayloadModel, Uuid
 
 

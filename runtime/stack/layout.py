@@ -70,16 +70,20 @@ class LayoutBuilder:
         self._environ = environ
         self._report = report
         self._chooser = PortChooser()
-        self._env = {name: text for name, text in environ.items() if name.startswith("DISPATCH_")}
+        self._env = {
+            name: text
+            for name, text in environ.items()
+            if name.startswith("DISPATCH_") and text.strip()
+        }
         self._urls: dict[str, str] = {}
         self._postgres: PostgresServer | None = None
 
     def build(self, parts: Collection[PartName], ports: Ports) -> Layout:
         """Return the layout; parts that the environment names as external are left out."""
         external = {
-            part: self._environ[name]
+            part: self._env[name]
             for part, name in EXTERNAL.items()
-            if part in parts and self._environ.get(name)
+            if part in parts and name in self._env
         }
         wanted = set(parts) - set(external)
         self._add_defaults()
@@ -107,7 +111,7 @@ class LayoutBuilder:
         self._env.setdefault("DISPATCH_TEMPORAL_TASK_QUEUE", _DEFAULT_TASK_QUEUE)
         if not self._environ.get("NODE_ENV"):
             self._env.setdefault("DISPATCH_ENV", "development")
-        if not any(self._environ.get(name) for name in _AUTH_KEYS):
+        if self._env.keys().isdisjoint(_AUTH_KEYS):
             self._env["DISPATCH_AUTH_JWT_SECRET"] = self._secrets.jwt_secret
 
     def _postgres_part(self, ports: Ports) -> Part:

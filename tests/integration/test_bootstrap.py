@@ -116,6 +116,7 @@ async def test_an_api_that_is_not_healthy_fails_the_run(stack: EmbeddedStack) ->
 
 
 async def test_a_database_that_is_away_fails_the_run() -> None:
-    code, out, _ = await bootstrap("postgresql://dispatch@127.0.0.1:9/dispatch")
+    code, out, err = await bootstrap("postgresql://dispatch@127.0.0.1:9/dispatch")
     assert code == 1
     assert not out
+    assert all(line.startswith("[dispatch-bootstrap]") for line in err.splitlines())

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -137,12 +138,16 @@ async def test_a_second_stack_on_the_same_data_is_refused(
 async def test_named_servers_are_used_instead_of_embedded_ones(
     stack: EmbeddedStack, tmp_path: Path
 ) -> None:
-    async with EmbeddedStack(tmp_path, parts=SERVERS, environ=stack.env) as second:
+    owner_url = stack.owner_database_url
+    assert owner_url is not None
+    environ = {**stack.env, "DISPATCH_DATABASE_URL": owner_url}
+    async with EmbeddedStack(tmp_path, parts=SERVERS, environ=environ) as second:
         status = stack_status(tmp_path)
         assert {part.name for part in status.parts} == {"supervisor", *SERVERS}
         assert {part.state for part in status.parts[1:]} == {"external"}
         assert second.env["DISPATCH_S3_ENDPOINT_URL"] == stack.env["DISPATCH_S3_ENDPOINT_URL"]
-        password = stack.env["DISPATCH_DATABASE_URL"].split(":")[2].split("@")[0]
+        password = urlsplit(owner_url).password
+        assert password
         assert password not in (tmp_path / "stack.json").read_text()
 
 

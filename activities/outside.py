@@ -1,0 +1,93 @@
+"""Facts from the object store, gathered before the transaction (contract 3.1, outside look-ups)."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from activities.gathering import Pool, evidence_of, reading, upload_of
+from activities.object_store import ObjectStore, look_up_all
+from contracts.signing import is_bound
+from policy.bundle import Bundle
+from policy.case import OUTSIDE, Need
+from policy.command import Command
+from policy.effects import Denial
+from policy.facts import LookUp, SignedUpload, StoredObject
+from policy.payload import parse_payload
+from policy.registry import command_tool
+from policy.uploads import object_key
+
+
+class Outside:
+    """What the object store knows of a command. No lock is held meanwhile."""
+
+    def __init__(self, pool: Pool, bundle: Bundle, store: ObjectStore) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._store = store
+
+    async def gather(self, command: Command) -> dict[str, Any]:
+        """Return the fields of `Facts` for what the tool needs of the store."""
+        if command.tool not in self._bundle.commands or not is_bound(command):
+            return {}
+        needs = command_tool(command.tool).needs & OUTSIDE
+        payload = parse_payload(self._bundle, command.tool, command.payload) if needs else None
+        if payload is None or isinstance(payload, Denial):
+            return {}
+        found: dict[str, Any] = {}
+        if Need.LOOK_UPS in needs:
+            found["look_ups"] = await self._look_ups(command, payload)
+        if Need.PRESIGNED in needs:
+            found["presigned"] = await self._presigned(command, payload)
+        if Need.STORED in needs:
+            found["stored"] = await self._stored(command, payload)
+        return found
+
+    async def _look_ups(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> Mapping[str, LookUp] | None:
+        """Return what is stored for every reference the tool judges; None when look-ups are off.
+
+        The references are read again inside the transaction; one that came meanwhile has no
+        look-up and counts as invalid.
+        """
+        if not self._bundle.evidence.require_head:
+            return None
+        references: list[tuple[str, str | None]] = []
+        if Need.EVIDENCE in command_tool(command.tool).needs:
+            async with reading(self._pool, command.actor.tenant_id) as conn:
+                rows = await evidence_of(conn, command.ticket_id)
+            references = [(row.uri, row.object_version_id) for row in rows]
+        else:
+            references = [(payload.uri, None)]
+        return await look_up_all(self._store, references)
+
+    async def _presigned(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> SignedUpload | None:
+        """Return the permission to upload what the payload announces; None without a store."""
+        if command.ticket_id is None:
+            return None
+        upload_id = uuid4()
+        key = object_key(command.actor.tenant_id, command.ticket_id, upload_id, payload.sha256)
+        signed = await self._store.presign(
+            key, payload.content_type, payload.size_bytes, payload.sha256
+        )
+        if signed is None:
+            return None
+        return SignedUpload(upload_id=upload_id, object_key=key, **dict(signed))
+
+    async def _stored(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> StoredObject | None:
+        """Return what the store holds for an upload that may still be finalized, then locked."""
+        async with reading(self._pool, command.actor.tenant_id) as conn:
+            upload = await upload_of(conn, command.ticket_id, payload.uri)
+        if upload is None or upload.evidence_item_id is not None:
+            return None
+        return await self._store.accept(upload)

@@ -1,0 +1,113 @@
+"""The questions that gathering asks of Postgres; the tenant is already set."""
+
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+PLACE = """
+SELECT EXISTS (SELECT FROM accounts WHERE id = $1) AS account_exists,
+       s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id
+  FROM (SELECT) one
+  LEFT JOIN sites s ON s.id = $2
+  LEFT JOIN assets a ON a.id = $3
+"""
+SITE = "SELECT id, account_id, region, timezone FROM sites WHERE id = $1"
+TECHNICIAN = """
+SELECT t.id, t.name, t.active, t.home_region,
+       ARRAY(SELECT skill FROM technician_skills WHERE technician_id = t.id) AS skills,
+       ARRAY(SELECT region FROM technician_regions WHERE technician_id = t.id) AS regions
+  FROM technicians t WHERE t.id = $1
+"""
+SNAPSHOT = """
+SELECT recommendation_snapshot_id, recommended_tech_id
+  FROM assignment_recommendation_snapshots
+ WHERE ticket_id = $1 AND recommendation_snapshot_id = $2
+"""
+APPROVAL = """
+SELECT id, status::text, evidence->>'return_state' AS return_state
+  FROM approvals WHERE ticket_id = $1 AND id = $2
+"""
+PENDING_APPROVALS = """
+SELECT id FROM approvals WHERE ticket_id = $1 AND status = 'PENDING' ORDER BY created_at, id
+"""
+EVIDENCE = """
+SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
+       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
+       immutable_by, immutable_at
+  FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
+"""
+EXCEPTIONS = """
+SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
+ WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > now()
+"""
+COMPLETION = """
+SELECT tool_name, payload->'request' AS request FROM audit_events
+ WHERE ticket_id = $1 AND after_state = 'COMPLETED_PENDING_VERIFICATION'
+   AND tool_name IN ('tech.complete', 'closeout.candidate', 'dispatch.manual_bypass')
+ ORDER BY seq DESC LIMIT 1
+"""
+AUTONOMY = """
+SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_control_state
+ WHERE scope_type = 'GLOBAL' OR ticket_id = $1
+    OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
+"""
+EARLIER_CONFIRMATIONS = """
+SELECT count(*) FROM audit_events
+ WHERE ticket_id = $1 AND tool_name = 'schedule.confirm'
+   AND payload->'confirmation_window' = $2
+"""
+TRANSITIONS = """
+SELECT from_state::text, to_state::text, created_at AS occurred_at
+  FROM ticket_state_transitions WHERE ticket_id = $1 ORDER BY seq
+"""
+DUPLICATE_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('intake ' || $1, 0))"
+DUPLICATE = """
+SELECT id, state::text, created_at FROM tickets
+ WHERE account_id = $1 AND site_id = $2 AND identity_signature = $3
+   AND state NOT IN ('CLOSED', 'CANCELLED')
+ ORDER BY created_at DESC LIMIT 1
+"""
+ROSTER = """
+SELECT t.id, t.name, t.active, t.home_region,
+       coalesce(s.skills, '{}') AS skills, coalesce(r.regions, '{}') AS regions,
+       coalesce(l.load, 0) AS active_load, coalesce(l.overlapping, '{}') AS overlapping,
+       coalesce(a.hours, '{}') AS hours
+  FROM technicians t
+  LEFT JOIN (SELECT technician_id, array_agg(skill) AS skills
+               FROM technician_skills GROUP BY technician_id) s ON s.technician_id = t.id
+  LEFT JOIN (SELECT technician_id, array_agg(region) AS regions
+               FROM technician_regions GROUP BY technician_id) r ON r.technician_id = t.id
+  LEFT JOIN (SELECT technician_id, array_agg(ARRAY[weekday,
+                        extract(epoch FROM start_time)::int, extract(epoch FROM end_time)::int]
+                        ORDER BY weekday, start_time) AS hours
+               FROM technician_availability GROUP BY technician_id) a ON a.technician_id = t.id
+  LEFT JOIN (SELECT assigned_tech_id, count(*) AS load,
+                    array_agg(id ORDER BY id) FILTER (
+                        WHERE id <> $1 AND scheduled_start < $3 AND scheduled_end > $2
+                    ) AS overlapping
+               FROM tickets
+              WHERE assigned_tech_id IS NOT NULL AND state::text = ANY ($4::text[])
+              GROUP BY assigned_tech_id) l ON l.assigned_tech_id = t.id
+ ORDER BY t.id
+"""
+HOLD = """
+SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,
+       created_at
+  FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
+"""
+UPLOAD = """
+SELECT u.id, u.bucket, u.object_key, u.kind, u.evidence_key, u.content_type, u.size_bytes,
+       u.sha256, u.evidence_item_id
+  FROM evidence_uploads u
+ WHERE u.ticket_id = $1 AND 's3://' || u.bucket || '/' || u.object_key = $2
+"""
+CONTROL = """
+SELECT id, is_paused, created_at FROM autonomy_control_state
+ WHERE scope_type = $1 AND upper(incident_type) IS NOT DISTINCT FROM upper($2)
+   AND ticket_id IS NOT DISTINCT FROM $3
+"""
+SUBJECT = "SELECT account_id, site_id FROM tickets WHERE id = $1"
+OUTBOX = """
+SELECT o.id, o.status, o.aggregate_type, o.aggregate_id, t.id AS ticket_id
+  FROM dispatch_outbox o
+  LEFT JOIN tickets t ON o.aggregate_type = 'ticket'
+       AND t.id = CASE WHEN pg_input_is_valid(o.aggregate_id, 'uuid') THEN o.aggregate_id::uuid END
+ WHERE o.id = $1 FOR UPDATE OF o
+"""

@@ -1,0 +1,53 @@
+"""What the gateway process owns while it serves, and how a request gets at it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.requests import Request
+
+from api.errors import ApiError
+from api.health import Health
+from api.pipeline import Call, Pipeline
+from api.read_tools import ReadTools
+from api.serving import trail_of
+from policy.bundle import Bundle, ToolRule
+from policy.codes import Code
+from policy.values import parse_uuid
+from runtime.database import Pool
+from runtime.settings import Settings
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the process owns while it serves."""
+
+    settings: Settings
+    bundle: Bundle
+    pipeline: Pipeline
+    reads: ReadTools
+    health: Health
+    pool: Pool
+
+
+def gateway_of(request: Request) -> Gateway:
+    """Return the gateway that serves a request."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def call_of(
+    request: Request, name: str, rule: ToolRule, ticket_id: UUID | None, body: object
+) -> Call:
+    """Return the tool call that a request makes, and note it for the log."""
+    trail = trail_of(request)
+    trail.tool_name, trail.is_command = name, rule.mutating
+    trail.ticket_id = None if ticket_id is None else str(ticket_id)
+    return Call(name, rule, ticket_id, body, trail.context, request.headers, trail)
+
+
+def path_ticket_id(request: Request, code: Code) -> UUID:
+    """Return the ticket id of the path, or raise `code`."""
+    try:
+        return parse_uuid(request.path_params["ticketId"])
+    except ValueError:
+        raise ApiError(code) from None

@@ -1,0 +1,90 @@
+"""The bare client: signals a workflow and waits for the notification of its commit."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+from temporalio.client import Client
+
+from bench.floor_rows import CHANNEL
+from bench.floor_worker import TASK_QUEUE
+from bench.lifecycle import Place
+from runtime.database import Connection, listening_connection
+
+COMMANDS = 8
+BODY = {
+    "endpoint": "/tickets/{ticketId}/triage",
+    "request": {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH", "note": "n" * 400},
+}
+
+
+class FloorClient:
+    """Sends bare commands; one LISTEN connection wakes whoever waits."""
+
+    def __init__(self, client: Client, url: str, place: Place) -> None:
+        self._client = client
+        self._url = url
+        self._place = place
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._listener: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen."""
+        self._listener = await listening_connection(self._url)
+        await self._listener.add_listener(CHANNEL, self._wake)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            await self._listener.close()
+
+    async def ticket(self, *, local: bool) -> AsyncIterator[None]:
+        """Send the commands of one ticket, each when the one before was committed."""
+        ticket_id, workflow_id = str(uuid4()), f"bench-{uuid4()}"
+        first = self._command(ticket_id, 1)
+        done = self._expect(first)
+        handle = await self._client.start_workflow(
+            "BenchFloor",
+            args=[COMMANDS, local],
+            id=workflow_id,
+            task_queue=TASK_QUEUE,
+            start_signal="command",
+            start_signal_args=[first],
+        )
+        await done
+        yield
+        for seq in range(2, COMMANDS + 1):
+            command = self._command(ticket_id, seq)
+            done = self._expect(command)
+            await handle.signal("command", command)
+            await done
+            yield
+
+    def _command(self, ticket_id: str, seq: int) -> dict[str, Any]:
+        return {
+            "command_id": str(uuid4()),
+            "ticket_id": ticket_id,
+            "account_id": self._place.account_id,
+            "site_id": self._place.site_id,
+            "correlation_id": str(uuid4()),
+            "seq": seq,
+            "body": BODY,
+        }
+
+    def _expect(self, command: dict[str, Any]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[command["command_id"]] = future
+        return future
+
+    def _wake(self, _: Connection, __: int, ___: str, payload: object) -> None:
+        future = self._waiting.pop(str(payload), None)
+        if future is not None and not future.done():
+            future.set_result(None)

@@ -1,0 +1,62 @@
+"""The bare worker, tuned like the product's; configured by the environment like it."""
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from bench.floor_rows import commit
+from bench.floor_workflow import ACTIVITY, FloorWorkflow
+from runtime.database import Pool, create_pool
+from runtime.settings import Settings, load_settings
+from worker.main import CACHED_WORKFLOWS, POLLERS, STICKY_LIMIT, STICKY_RATIO
+
+TASK_QUEUE = "bench-floor"
+
+
+def build_worker(client: Client, settings: Settings, pool: Pool) -> Worker:
+    """Return a worker with the product's tuning and the bare workflow."""
+
+    @activity.defn(name=ACTIVITY)
+    async def run(command: dict[str, Any]) -> None:
+        await commit(pool, command)
+
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("bench")
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[FloorWorkflow],
+        activities=[run],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=POLLERS),
+        nonsticky_to_sticky_poll_ratio=STICKY_RATIO,
+        sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
+        max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_local_activities=settings.db_pool_max,
+        max_concurrent_activities=settings.db_pool_max,
+    )
+
+
+async def run() -> None:
+    """Work until SIGTERM."""
+    settings, _ = load_settings(os.environ)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    pool = await create_pool(
+        settings.database_url.get_secret_value(), max_size=settings.db_pool_max
+    )
+    client = await Client.connect(
+        settings.temporal_address, namespace=settings.temporal_namespace
+    )
+    async with build_worker(client, settings, pool):
+        await stop.wait()
+    await pool.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(run())

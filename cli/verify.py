@@ -1,0 +1,87 @@
+"""`dispatch verify`: the re-check of everything recorded."""
+
+import time
+from typing import Annotated
+from uuid import UUID
+
+import orjson
+import typer
+
+from cli.output import DataDir, Exit, failed, owner_database_url, run, say
+from policy.audit_chain import Fault
+from policy.bundle import load_bundle
+from runtime.stack import DEFAULT_DATA_DIR
+from runtime.verification import Scope, Verification, open_for_verification
+
+_PROGRESS_SECONDS = 2.0
+
+
+def verify(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    ticket: Annotated[
+        UUID | None, typer.Option(metavar="ID", help="Look at this ticket only.")
+    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="Look at this tenant only.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Re-check every recorded row from Postgres and name those that were tampered with.
+
+    Audit chains, transitions, tickets, sealed evidence, closeout packets, the command log and
+    stored answers must all tell the same. The exit code is 0 if they do, else 1.
+
+    The login of DISPATCH_DATABASE_URL must see every tenant: the owner's, or a role with
+    BYPASSRLS and SELECT. Without that variable the running embedded stack is meant.
+    """
+    url = owner_database_url(data_dir)
+    if url is None:
+        raise failed("no database: set DISPATCH_DATABASE_URL or start the stack (dispatch up)")
+    done, faults = run(_verify(url, Scope(ticket, tenant), quiet=as_json))
+    rate = done.rows["audit_events"] / done.seconds if done.seconds else 0.0
+    if as_json:
+        document = {
+            "whole": not faults,
+            "faults": [fault._asdict() for fault in faults],
+            "rows": dict(done.rows),
+            "seconds": round(done.seconds, 3),
+            "audit_rows_per_second": round(rate),
+        }
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+    else:
+        checked = ", ".join(f"{count:,} {table}" for table, count in sorted(done.rows.items()))
+        typer.echo(f"checked {checked} in {done.seconds:.1f} s ({rate:,.0f} audit rows/s)")
+        typer.echo(f"TAMPERED: {len(faults)} faults" if faults else "whole")
+    raise typer.Exit(Exit.FAILED if faults else Exit.DONE)
+
+
+async def _verify(url: str, scope: Scope, *, quiet: bool) -> tuple[Verification, list[Fault]]:
+    conn = await open_for_verification(url)
+    progress = _Progress()
+    check = Verification(conn, frozenset(load_bundle().pairs), scope, progress.tell)
+    faults: list[Fault] = []
+    try:
+        async for fault in check.faults():
+            faults.append(fault)
+            if not quiet:
+                typer.echo(_line(fault))
+    finally:
+        await conn.close()
+    return check, faults
+
+
+class _Progress:
+    """Tells now and then how far a long check is."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + _PROGRESS_SECONDS
+
+    def tell(self, check: Verification) -> None:
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + _PROGRESS_SECONDS
+            say(f"{check.rows['audit_events']:,} audit rows checked")
+
+
+def _line(fault: Fault) -> str:
+    row = f" {fault.row_id}" if fault.row_id else ""
+    ticket = f" of ticket {fault.ticket_id}" if fault.ticket_id else ""
+    return f"{fault.table}{row}{ticket}: {fault.problem}"

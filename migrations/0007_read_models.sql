@@ -1,0 +1,174 @@
+-- What the dispatcher's queue is read from: one narrow row a ticket, kept true by triggers, whichever
+-- way the ticket, its audit, its transitions or its site change.
+
+-- The weight of a region in the queue's order; a blank region has 500.
+CREATE OR REPLACE FUNCTION region_weight(p_region text) RETURNS int
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    word text := upper(btrim(coalesce(p_region, ''), E' \t\n\r\f\v'));
+    total int := 0;
+BEGIN
+    IF word = '' THEN
+        RETURN 500;
+    END IF;
+    FOR position IN 1 .. length(word) LOOP
+        total := (31 * total + ascii(substr(word, position, 1))) % 100000;
+    END LOOP;
+    RETURN 10 + total % 981;
+END $$;
+
+CREATE OR REPLACE FUNCTION negated_ms(p_at timestamptz) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT -floor(extract(epoch FROM p_at) * 1000)::bigint
+$$;
+
+-- States are text here: comparisons of enums are not leakproof, so that under row-level security no
+-- index would serve them. `newest_first` is the negated time of the last update in milliseconds,
+-- so that the whole order of the queue ascends.
+CREATE TABLE IF NOT EXISTS ticket_queue (
+    ticket_id uuid PRIMARY KEY REFERENCES tickets ON DELETE CASCADE,
+    tenant_id text NOT NULL DEFAULT 'default' CHECK (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    state text NOT NULL,
+    is_open boolean NOT NULL,
+    priority text NOT NULL,
+    account_id uuid NOT NULL,
+    site_id uuid NOT NULL,
+    assigned_tech_id uuid,
+    incident_type text,
+    clock_at timestamptz NOT NULL,
+    region_weight int NOT NULL,
+    newest_first bigint NOT NULL,
+    audited_at timestamptz,
+    moved_at timestamptz
+);
+
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_clock
+    ON ticket_queue (tenant_id, priority, clock_at) WHERE is_open;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_order
+    ON ticket_queue (tenant_id, priority, region_weight, newest_first, ticket_id) WHERE is_open;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_state
+    ON ticket_queue (tenant_id, state, priority, clock_at);
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_account
+    ON ticket_queue (tenant_id, account_id, priority, clock_at) WHERE is_open;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_site
+    ON ticket_queue (tenant_id, site_id, priority, clock_at) WHERE is_open;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_tech
+    ON ticket_queue (tenant_id, assigned_tech_id, priority, clock_at)
+    WHERE is_open AND assigned_tech_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_incident
+    ON ticket_queue (tenant_id, incident_type, priority, clock_at)
+    WHERE is_open AND incident_type IS NOT NULL;
+
+-- The queue row of a ticket as its tables say now.
+CREATE OR REPLACE VIEW ticket_queue_source AS
+SELECT t.id AS ticket_id, t.tenant_id, t.state::text AS state,
+       t.state NOT IN ('CLOSED', 'CANCELLED') AS is_open, t.priority::text AS priority,
+       t.account_id, t.site_id, t.assigned_tech_id, upper(t.incident_type) AS incident_type,
+       coalesce(t.scheduled_start, t.created_at) AS clock_at,
+       region_weight(s.region) AS region_weight,
+       negated_ms(coalesce(a.created_at, t.updated_at)) AS newest_first,
+       a.created_at AS audited_at, m.created_at AS moved_at
+  FROM tickets t
+  JOIN sites s ON s.id = t.site_id
+  LEFT JOIN LATERAL (SELECT created_at FROM audit_events WHERE ticket_id = t.id
+                      ORDER BY created_at DESC LIMIT 1) a ON true
+  LEFT JOIN LATERAL (SELECT created_at FROM ticket_state_transitions WHERE ticket_id = t.id
+                      ORDER BY created_at DESC LIMIT 1) m ON true;
+REVOKE ALL ON ticket_queue_source FROM PUBLIC;
+
+-- A concurrent transaction may have added a newer audit row meanwhile: its time is kept.
+CREATE OR REPLACE FUNCTION queue_ticket() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE ticket_queue q
+       SET state = v.state, is_open = v.is_open, priority = v.priority,
+           account_id = v.account_id, site_id = v.site_id,
+           assigned_tech_id = v.assigned_tech_id, incident_type = v.incident_type,
+           clock_at = v.clock_at, region_weight = v.region_weight,
+           newest_first = CASE WHEN q.audited_at > v.audited_at THEN q.newest_first
+                               ELSE v.newest_first END,
+           audited_at = greatest(q.audited_at, v.audited_at),
+           moved_at = greatest(q.moved_at, v.moved_at)
+      FROM ticket_queue_source v
+     WHERE q.ticket_id = NEW.id AND v.ticket_id = NEW.id;
+    IF NOT FOUND THEN
+        INSERT INTO ticket_queue SELECT v.* FROM ticket_queue_source v WHERE v.ticket_id = NEW.id;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A command writes ticket, audit and transitions at once: where the ticket's trigger came first, it
+-- has seen all of them and these two find nothing left to do.
+CREATE OR REPLACE FUNCTION queue_audited_ticket() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE ticket_queue
+       SET audited_at = NEW.created_at, newest_first = negated_ms(NEW.created_at)
+     WHERE ticket_id = NEW.ticket_id AND (audited_at < NEW.created_at OR audited_at IS NULL);
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION queue_moved_ticket() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE ticket_queue SET moved_at = NEW.created_at
+     WHERE ticket_id = NEW.ticket_id AND (moved_at < NEW.created_at OR moved_at IS NULL);
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION queue_moved_region() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    UPDATE ticket_queue SET region_weight = region_weight(NEW.region)
+     WHERE tenant_id = NEW.tenant_id AND site_id = NEW.id AND is_open;
+    UPDATE ticket_queue SET region_weight = region_weight(NEW.region)
+     WHERE ticket_id IN (SELECT id FROM tickets WHERE site_id = NEW.id) AND NOT is_open;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE TRIGGER trg_tickets_queue
+    AFTER INSERT OR UPDATE ON tickets FOR EACH ROW EXECUTE FUNCTION queue_ticket();
+CREATE OR REPLACE TRIGGER trg_audit_events_queue
+    AFTER INSERT ON audit_events FOR EACH ROW
+    WHEN (NEW.ticket_id IS NOT NULL) EXECUTE FUNCTION queue_audited_ticket();
+CREATE OR REPLACE TRIGGER trg_ticket_state_transitions_queue
+    AFTER INSERT ON ticket_state_transitions FOR EACH ROW EXECUTE FUNCTION queue_moved_ticket();
+CREATE OR REPLACE TRIGGER trg_sites_queue
+    AFTER UPDATE OF region ON sites FOR EACH ROW
+    WHEN (NEW.region IS DISTINCT FROM OLD.region) EXECUTE FUNCTION queue_moved_region();
+
+INSERT INTO ticket_queue SELECT v.* FROM ticket_queue_source v
+ON CONFLICT (ticket_id) DO NOTHING;
+
+SELECT protect_tenant_table('ticket_queue', 'set_tenant_of_ticket_row', 'ticket_id');
+GRANT SELECT ON ticket_queue TO dispatch_app;
+
+-- How many tickets of the whole installation rest in one of the states since before an instant.
+CREATE OR REPLACE FUNCTION resting_tickets(p_states text[], p_before timestamptz) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(*) FROM ticket_queue q
+     WHERE q.state = ANY (p_states)
+       AND coalesce(q.moved_at, to_timestamp(-q.newest_first / 1000.0)) <= p_before
+$$;
+
+-- The answers of commands that are decided, with the transitions each of them made. A gateway waits
+-- for commands of many tenants at once, and asks only for ids that it has made itself.
+CREATE OR REPLACE FUNCTION command_outcomes(p_commands uuid[])
+RETURNS TABLE (command_id uuid, code text, response_code int, response_text text,
+               transitions text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT c.command_id, c.code, c.response_code, c.response_text,
+           ARRAY(SELECT concat(s.from_state, '->', s.to_state)
+                   FROM ticket_state_transitions s
+                  WHERE s.audit_event_id = a.id AND s.ticket_id = a.ticket_id
+                    AND s.created_at = a.created_at
+                  ORDER BY s.seq)
+      FROM command_log c
+      LEFT JOIN LATERAL (SELECT e.id, e.ticket_id, e.created_at FROM audit_events e
+                          WHERE e.ticket_id = c.ticket_id AND e.command_id = c.command_id
+                          ORDER BY e.seq DESC LIMIT 1) a ON c.decision = 'ALLOW'
+     WHERE c.command_id = ANY (p_commands) AND c.decided_at IS NOT NULL
+$$;
+
+REVOKE ALL ON FUNCTION resting_tickets, command_outcomes FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION resting_tickets, command_outcomes TO dispatch_app;

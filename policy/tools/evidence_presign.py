@@ -1,0 +1,100 @@
+"""evidence.presign (contract 7.10)."""
+
+import re
+from typing import Annotated
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from policy.bundle import Bundle
+from policy.case import Case, CommandTool, Need
+from policy.codes import Code
+from policy.effects import Decision, Denial
+from policy.payload import invalid_request
+from policy.values import (
+    SAFE_INTEGER,
+    Name,
+    PayloadModel,
+    format_datetime,
+    whole_number,
+)
+from policy.writes import InsertUpload
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+
+
+def _sha256(value: object) -> str:
+    if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
+        raise ValueError("must be 64 hex digits")
+    return value.lower()
+
+
+class Payload(PayloadModel):
+    """The object that the client is going to upload."""
+
+    kind: Name
+    evidence_key: Name | None = None
+    content_type: Name
+    size_bytes: Annotated[
+        int,
+        PlainValidator(whole_number(1, SAFE_INTEGER)),
+        WithJsonSchema({"type": "integer", "minimum": 1}),
+    ]
+    sha256: Annotated[
+        str,
+        PlainValidator(_sha256),
+        WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}),
+    ]
+
+
+def check(bundle: Bundle, payload: Payload) -> Denial | None:
+    """Refuse content that this installation does not take."""
+    rules = bundle.evidence
+    faults = []
+    if payload.content_type not in rules.content_types:
+        faults.append(("/content_type", f"must be one of {', '.join(rules.content_types)}"))
+    if payload.size_bytes > rules.max_bytes:
+        faults.append(("/size_bytes", f"must be at most {rules.max_bytes}"))
+    return invalid_request("evidence.presign", faults) if faults else None
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Announce the upload, and allow exactly that one."""
+    payload, signed = case.payload, case.facts.presigned
+    if signed is None:
+        return Denial(code=Code.OBJECT_STORE_UNAVAILABLE)
+    upload = InsertUpload(
+        id=signed.upload_id,
+        ticket_id=case.ticket.id,
+        bucket=signed.bucket,
+        object_key=signed.object_key,
+        kind=payload.kind,
+        evidence_key=payload.evidence_key,
+        content_type=payload.content_type,
+        size_bytes=payload.size_bytes,
+        sha256=payload.sha256,
+        created_by=case.actor.actor_id,
+        request_id=case.request_uuid,
+        expires_at=signed.expires_at,
+    )
+    named = {"kind": upload.kind, "evidence_key": upload.evidence_key}
+    body = {
+        "upload_id": str(upload.id),
+        "uri": f"s3://{upload.bucket}/{upload.object_key}",
+        "bucket": upload.bucket,
+        "object_key": upload.object_key,
+        **named,
+        "content_type": upload.content_type,
+        "size_bytes": upload.size_bytes,
+        "sha256": upload.sha256,
+        "upload": {
+            "method": "PUT",
+            "url": signed.url,
+            "headers": dict(signed.headers),
+            "expires_at": format_datetime(signed.expires_at),
+        },
+    }
+    audit = {"upload_id": str(upload.id), **named, "object_key": upload.object_key}
+    return case.recorded(audit=audit, writes=(upload,), body=body)
+
+
+TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PRESIGNED}), check=check)

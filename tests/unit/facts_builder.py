@@ -1,0 +1,320 @@
+"""The smallest valid payload and facts of every command, so that each is allowed somewhere."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from policy.bundle import Bundle, load_bundle
+from policy.case import Case
+from policy.command import Command, request_hash
+from policy.decide import decide
+from policy.effects import Decision, Denial, Effects
+from policy.facts import (
+    Approval,
+    CompletionContext,
+    Evidence,
+    Facts,
+    HoldSnapshot,
+    OutboxRow,
+    RosterEntry,
+    SignedUpload,
+    Site,
+    StoredObject,
+    Subject,
+    Technician,
+    Upload,
+)
+from policy.model import Actor, ActorType, Role, State, Ticket
+from policy.payload import parse_payload
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+EARLIER = NOW - timedelta(hours=1)
+START, END = "2026-11-21T09:00:00.000Z", "2026-11-21T11:00:00.000Z"
+WINDOW = {"start": START, "end": END}
+SHA256 = "ab" * 32
+
+
+def uuid_of(number: int) -> UUID:
+    """Return a readable id."""
+    return UUID(int=number)
+
+
+TICKET, ACCOUNT, SITE, TECH = uuid_of(1), uuid_of(2), uuid_of(3), uuid_of(4)
+APPROVAL, HOLD, SNAPSHOT_ROW, UPLOAD, OUTBOX = (uuid_of(number) for number in range(5, 10))
+AUDIT, REQUEST, COMMAND = uuid_of(10), uuid_of(11), uuid_of(12)
+NEW_IDS = (uuid_of(13), uuid_of(14))
+UPLOAD_KEY = f"evidence/default/{TICKET}/{UPLOAD}/{SHA256}"
+UPLOAD_URI = f"s3://evidence/{UPLOAD_KEY}"
+CHECKLIST = dict.fromkeys(
+    (
+        *("billing_authorization", "onsite_photos_after", "parts_used_or_needed"),
+        *("resolution_status", "work_performed"),
+    ),
+    True,
+)
+EVIDENCE_KEYS = (
+    *("note_adjustments_and_test_cycles", "photo_after_latched_alignment"),
+    *("photo_before_door_edge_and_strike", "signature_or_no_signature_reason"),
+)
+INTAKE = {
+    "account_id": str(ACCOUNT),
+    "site_id": str(SITE),
+    "summary": "Door does not latch",
+    "incident_type": "DOOR_WONT_LATCH",
+    "customer_name": "Ada",
+    "priority": "ROUTINE",
+    "identity_confidence": 90,
+    "classification_confidence": 90,
+    "contact_phone": "+1 555 0100",
+    "sop_handoff_acknowledged": True,
+}
+COMPLETION = {"checklist_status": CHECKLIST}
+PAYLOADS: Mapping[str, dict[str, Any]] = {
+    "ticket.create": {"account_id": str(ACCOUNT), "site_id": str(SITE), "summary": "Door"},
+    "ticket.blind_intake": INTAKE,
+    "ticket.triage": {
+        "priority": "URGENT",
+        "incident_type": "DOOR_WONT_LATCH",
+        "workflow_outcome": "READY_TO_SCHEDULE",
+    },
+    "ticket.request_info": {"questions": ["Which door?"]},
+    "schedule.propose": {"options": [WINDOW]},
+    "schedule.confirm": WINDOW,
+    "assignment.dispatch": {"tech_id": str(TECH), "dispatch_mode": "STANDARD"},
+    "assignment.recommend": {"service_type": "DOOR_WONT_LATCH"},
+    "schedule.hold": {"hold_reason": "CUSTOMER_PENDING", "confirmation_window": WINDOW},
+    "schedule.release": {"customer_confirmation_id": str(HOLD)},
+    "schedule.rollback": {"confirmation_id": str(HOLD)},
+    "tech.check_in": {"timestamp": START},
+    "tech.request_change": {"approval_type": "PROPOSAL", "reason": "A new strike is needed"},
+    "approval.decide": {"approval_id": str(APPROVAL), "decision": "APPROVED"},
+    "evidence.presign": {
+        "kind": "PHOTO",
+        "content_type": "image/jpeg",
+        "size_bytes": 7,
+        "sha256": SHA256,
+    },
+    "evidence.finalize": {"uri": UPLOAD_URI},
+    "closeout.add_evidence": {"kind": "PHOTO", "uri": "s3://evidence/photo.jpg"},
+    "closeout.candidate": COMPLETION,
+    "tech.complete": COMPLETION,
+    "qa.verify": {"timestamp": START, "result": "PASS"},
+    "billing.generate_invoice": {},
+    "ticket.close": {},
+    "ticket.force_close": {
+        "override_code": "OVERRIDE-1",
+        "override_reason": "The customer moved out yesterday",
+        "approver_role": "dispatcher",
+    },
+    "ticket.cancel": {"reason": "Not needed any more"},
+    "dispatch.force_hold": {},
+    "dispatch.resume": {"resume_to": "IN_PROGRESS"},
+    "dispatch.force_unassign": {},
+    "dispatch.manual_bypass": {"bypass_rationale": "The tablet was lost"},
+    "reopen_after_verification": {"reason": "The door jams again"},
+    "closeout.evidence_exception": {"exception_reason": "No camera on site"},
+    "ops.autonomy.pause": {},
+    "ops.autonomy.rollback": {},
+    "outbox.replay": {"outbox_id": str(OUTBOX)},
+}
+
+
+@cache
+def bundle() -> Bundle:
+    """Return the shipped bundle."""
+    return load_bundle()
+
+
+def ticket(state: State = State.NEW, **fields: Any) -> Ticket:  # noqa: ANN401  columns
+    """Return a ticket that is scheduled, assigned and of a type with a template."""
+    columns: dict[str, Any] = {
+        "id": TICKET,
+        "tenant_id": "default",
+        "account_id": ACCOUNT,
+        "site_id": SITE,
+        "state": state,
+        "incident_type": "DOOR_WONT_LATCH",
+        "summary": "Door does not latch",
+        "scheduled_start": NOW + timedelta(hours=21),
+        "scheduled_end": NOW + timedelta(hours=23),
+        "assigned_tech_id": TECH,
+        "assigned_provider_id": uuid_of(20),
+        "version": 7,
+        "created_at": EARLIER,
+        "updated_at": EARLIER,
+    }
+    return Ticket(**columns | fields)
+
+
+def evidence(key: str | None = None, **fields: Any) -> Evidence:  # noqa: ANN401  columns
+    """Return an evidence row that answers `key`."""
+    columns: dict[str, Any] = {
+        "id": UUID(int=len(key or "")),
+        "ticket_id": TICKET,
+        "kind": "PHOTO",
+        "uri": f"s3://evidence/{key or 'photo'}.jpg",
+        "metadata": {"evidence_key": key} if key else {},
+        "created_at": EARLIER,
+    }
+    return Evidence(**columns | fields)
+
+
+def technician(**fields: Any) -> RosterEntry:  # noqa: ANN401  columns
+    """Return a technician who can take any job in CA."""
+    columns: dict[str, Any] = {
+        "id": TECH,
+        "name": "Tess",
+        "active": True,
+        "home_region": "CA",
+        "skills": ("DEFAULT",),
+        "regions": (),
+        "active_load": 0,
+    }
+    return RosterEntry(**columns | fields)
+
+
+def hold(**fields: Any) -> HoldSnapshot:  # noqa: ANN401  columns
+    """Return a hold of a ticket that was READY_TO_SCHEDULE; its window is still ahead."""
+    columns: dict[str, Any] = {
+        "id": SNAPSHOT_ROW,
+        "hold_sequence_id": HOLD,
+        "hold_state": "READY_TO_SCHEDULE",
+        "scheduled_start": None,
+        "scheduled_end": None,
+        "hold_reason_notes": f'{{"confirmation_window":{{"end":"{END}","start":"{START}"}}}}',
+        "created_at": EARLIER,
+    }
+    return HoldSnapshot(**columns | fields)
+
+
+def facts(the_ticket: Ticket | None, **overrides: Any) -> Facts:  # noqa: ANN401  facts
+    """Return facts under which every command is allowed in its from-states."""
+    person = technician()
+    found: dict[str, Any] = {
+        "now": NOW,
+        "ticket": the_ticket,
+        "audit_id": AUDIT,
+        "new_ids": NEW_IDS,
+        "account_exists": True,
+        "site": Site(id=SITE, account_id=ACCOUNT, region="CA", timezone="America/Los_Angeles"),
+        "technician": Technician(**person.model_dump(include=set(Technician.model_fields))),
+        "roster": (person,),
+        "approval": Approval(id=APPROVAL, status="PENDING", return_state="IN_PROGRESS"),
+        "evidence": tuple(evidence(key) for key in EVIDENCE_KEYS),
+        "completion": CompletionContext(tool_name="tech.complete", request=COMPLETION),
+        "hold": hold(),
+        "presigned": SignedUpload(
+            upload_id=UPLOAD,
+            bucket="evidence",
+            object_key=UPLOAD_KEY,
+            url="https://store.example/put",
+            headers={"Content-Length": "7"},
+            expires_at=NOW + timedelta(minutes=15),
+        ),
+        "upload": upload(),
+        "stored": StoredObject(
+            size_bytes=7, sha256=SHA256, content_type="image/jpeg", version_id="v1"
+        ),
+        "subject": Subject(account_id=ACCOUNT, site_id=SITE),
+        "outbox": OutboxRow(
+            id=OUTBOX,
+            status="DEAD_LETTER",
+            aggregate_type="ticket",
+            aggregate_id=str(TICKET),
+            ticket_id=TICKET,
+        ),
+    }
+    return Facts(**found | overrides)
+
+
+def upload(**fields: Any) -> Upload:  # noqa: ANN401  columns
+    """Return the announced upload of seven bytes."""
+    columns: dict[str, Any] = {
+        "id": UPLOAD,
+        "bucket": "evidence",
+        "object_key": UPLOAD_KEY,
+        "kind": "PHOTO",
+        "evidence_key": "photo_after_latched_alignment",
+        "content_type": "image/jpeg",
+        "size_bytes": 7,
+        "sha256": SHA256,
+        "evidence_item_id": None,
+    }
+    return Upload(**columns | fields)
+
+
+def actor(role: Role | None = None, **fields: Any) -> Actor:  # noqa: ANN401  fields
+    """Return an actor of the default tenant without limits."""
+    who: dict[str, Any] = {
+        "actor_id": "someone",
+        "actor_role": role or Role.DISPATCHER,
+        "actor_type": ActorType.HUMAN,
+    }
+    return Actor(**who | fields)
+
+
+def command(
+    tool: str,
+    who: Actor | None = None,
+    payload: Mapping[str, Any] | None = None,
+) -> Command:
+    """Return a command as the gateway makes it; without a payload the smallest valid one."""
+    rule = bundle().tools[tool]
+    body = dict(PAYLOADS[tool] if payload is None else payload)
+    has_ticket = rule.requires_ticket_id or rule.creates_ticket
+    path = {"ticketId": str(TICKET)} if rule.requires_ticket_id else {}
+    return Command(
+        command_id=COMMAND,
+        tool=tool,
+        endpoint=rule.route,
+        actor=who or actor(rule.roles[0]),
+        ticket_id=TICKET if has_ticket else None,
+        request_id=str(REQUEST),
+        request_hash=request_hash(body, path),
+        payload=body,
+        correlation_id="correlation",
+        submitted_at=NOW,
+    )
+
+
+def payload_for(tool: str, role: Role) -> dict[str, Any]:
+    """Return the smallest valid payload of a tool for a role."""
+    payload = dict(PAYLOADS[tool])
+    if tool == "ticket.force_close":
+        payload["approver_role"] = role.value
+    return payload
+
+
+def judge(
+    tool: str,
+    state: State = State.NEW,
+    payload: Mapping[str, Any] | None = None,
+    who: Actor | None = None,
+    **overrides: Any,  # noqa: ANN401  facts
+) -> Decision:
+    """Return the decision on one command; `overrides` replace facts, `ticket` included."""
+    given = {"ticket": ticket(state)} | overrides
+    return decide(bundle(), facts(given.pop("ticket"), **given), command(tool, who, payload))
+
+
+def allowed(decision: Decision) -> Effects:
+    """Return the effects of a decision that must be an allowance."""
+    assert isinstance(decision, Effects), decision
+    return decision
+
+
+def denied(decision: Decision) -> Denial:
+    """Return the denial of a decision that must be one."""
+    assert isinstance(decision, Denial), decision
+    return decision
+
+
+def case_of(tool: str, the_ticket: Ticket, **overrides: Any) -> Case[Any]:  # noqa: ANN401  facts
+    """Return the case of a command with its smallest valid payload."""
+    asked = command(tool)
+    payload = parse_payload(bundle(), tool, asked.payload)
+    assert not isinstance(payload, Denial)
+    known = facts(the_ticket, **overrides)
+    return Case(bundle(), bundle().tools[tool], asked, known, payload)
