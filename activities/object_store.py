@@ -21,7 +21,7 @@ class ObjectStore(Protocol):
     async def presign(
         self, key: str, content_type: str, size_bytes: int, sha256: str
     ) -> SignedPut | None:
-        """Return a signed PUT of exactly this object; None when there is no store."""
+        """Return a signed PUT of exactly this object; None without a store that answers."""
         ...
 
     async def accept(self, upload: Upload) -> StoredObject | None:

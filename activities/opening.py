@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from activities.gathering import Connection
-from activities.recording import Chain
+from policy.audit_row import Chain
 from policy.command import Command
 from policy.model import Ticket
 from policy.values import truncate_to_milliseconds

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from activities import queries
 from activities.gathering import Pool, evidence_of, reading, upload_of
 from activities.object_store import ObjectStore, look_up_all
 from contracts.signing import is_bound
@@ -88,6 +89,9 @@ class Outside:
         """Return what the store holds for an upload that may still be finalized, then locked."""
         async with reading(self._pool, command.actor.tenant_id) as conn:
             upload = await upload_of(conn, command.ticket_id, payload.uri)
+            state = await conn.fetchval(queries.STATE, command.ticket_id)
         if upload is None or upload.evidence_item_id is not None:
+            return None
+        if state not in (self._bundle.tools[command.tool].from_states or ()):
             return None
         return await self._store.accept(upload)

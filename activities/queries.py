@@ -83,7 +83,7 @@ SELECT t.id, t.name, t.active, t.home_region,
                         WHERE id <> $1 AND scheduled_start < $3 AND scheduled_end > $2
                     ) AS overlapping
                FROM tickets
-              WHERE assigned_tech_id IS NOT NULL AND state::text = ANY ($4::text[])
+              WHERE assigned_tech_id IS NOT NULL AND state = ANY ($4::text[]::ticket_state[])
               GROUP BY assigned_tech_id) l ON l.assigned_tech_id = t.id
  ORDER BY t.id
 """
@@ -103,6 +103,7 @@ SELECT id, is_paused, created_at FROM autonomy_control_state
  WHERE scope_type = $1 AND upper(incident_type) IS NOT DISTINCT FROM upper($2)
    AND ticket_id IS NOT DISTINCT FROM $3
 """
+STATE = "SELECT state::text FROM tickets WHERE id = $1"
 SUBJECT = "SELECT account_id, site_id FROM tickets WHERE id = $1"
 OUTBOX = """
 SELECT o.id, o.status, o.aggregate_type, o.aggregate_id, t.id AS ticket_id

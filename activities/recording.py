@@ -1,23 +1,21 @@
 """Recording: what a decision leaves behind, in one statement whatever the verdict."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
 
 from activities.gathering import Connection
+from policy.audit_row import Chain, chained
 from policy.bundle import Bundle
-from policy.canonical import sha256_hex
 from policy.command import Command
 from policy.effects import Denial, Effects
 from policy.facts import Facts
-from policy.redaction import redact
-from policy.shapes import ticket_shape, timeline_shape
+from policy.shapes import ticket_shape
 from policy.values import format_datetime
 
-GENESIS = "0" * 64
 RECORD = """
 WITH doc AS (SELECT $1::jsonb AS d),
 ticket AS (
@@ -75,14 +73,6 @@ TICKET_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))
 CHAIN = """
 SELECT seq, hash, created_at FROM audit_events WHERE ticket_id = $1 ORDER BY seq DESC LIMIT 1
 """
-
-
-class Chain(NamedTuple):
-    """The head of an audit chain: the newest row's seq, hash and time; all None when it is new."""
-
-    seq: int | None
-    hash: str | None
-    at: datetime | None
 
 
 async def chain_of(conn: Connection, ticket_id: UUID) -> Chain:
@@ -178,11 +168,8 @@ def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
 def _audit_row(
     bundle: Bundle, command: Command, facts: Facts, effects: Effects, chain: Chain
 ) -> dict[str, Any]:
-    at = facts.now
-    if chain.at is not None and at <= chain.at:
-        at = chain.at + timedelta(milliseconds=1)
     ticket = effects.ticket
-    row = {
+    event = {
         "id": facts.audit_id,
         "ticket_id": effects.audit_ticket_id if ticket is None else ticket.id,
         "actor_type": command.actor.actor_type.value,
@@ -195,22 +182,17 @@ def _audit_row(
         "before_state": effects.before,
         "after_state": None if ticket is None else ticket.state,
         "payload": _audit_payload(command, effects),
-        "created_at": at,
         "tenant_id": command.actor.tenant_id,
         "command_id": command.command_id,
-        "seq": (chain.seq or 0) + 1,
         "policy_bundle_sha256": bundle.sha256,
-        "prev_hash": chain.hash or GENESIS,
     }
-    return {**row, "hash": sha256_hex(timeline_shape(row))}
+    return chained(event, chain, facts.now)
 
 
 def _audit_payload(command: Command, effects: Effects) -> dict[str, Any]:
-    payload: dict[str, Any] = {
+    return {
         "endpoint": command.endpoint,
         "requested_at": format_datetime(command.submitted_at),
         **({"request": command.payload} if effects.request_recorded else {}),
         **effects.audit,
     }
-    redacted: dict[str, Any] = redact(payload)
-    return redacted

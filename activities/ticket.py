@@ -22,6 +22,7 @@ from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
 from contracts.names import ESCALATE, EXECUTE_COMMAND
 from contracts.signing import is_authentic, is_bound
 from policy.bundle import Bundle
+from policy.case import Need
 from policy.codes import Code
 from policy.command import Command
 from policy.decide import decide
@@ -136,7 +137,8 @@ class PostgresTicketActivities(TicketActivities):
         payload = parse_payload(self._bundle, command.tool, command.payload)
         if not isinstance(payload, Denial):
             gathering = Gathering(conn, command, payload, opening.ticket)
-            found = await gathering.gather(command_tool(command.tool).needs)
+            automation = {Need.AUTONOMY} if command.automated else set()
+            found = await gathering.gather(command_tool(command.tool).needs | automation)
         return Facts(
             now=opening.now,
             ticket=opening.ticket,

@@ -4,46 +4,50 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route as AsgiRoute
 from starlette.types import ASGIApp
 
+from api.agents_door import PATH as AGENTS_DOOR
+from api.agents_door import AgentsDoor
 from api.auth import Authenticator
-from api.bus import Bus
-from api.cockpit import Cockpit
 from api.command_status import command_status
 from api.context import PRODUCTION_HEADERS, SECURITY_HEADERS
-from api.gateway import Gateway
-from api.health import Health
-from api.pipeline import Pipeline
-from api.read_tools import ReadTools
-from api.reads import TicketReads
+from api.counters import Counters
+from api.opening import opened
 from api.routes_codec import codec_routes
+from api.routes_docs import docs_routes
 from api.routes_health import health_routes
+from api.routes_ops import ops_routes
+from api.routes_sms import sms_routes
+from api.routes_surface import surface_routes
 from api.routes_tools import tool_routes
 from api.serving import Route, Serving, not_found, served, trail_of
-from api.waiting import Outcomes
 from policy.bundle import Bundle
 from policy.codes import Code
-from runtime.database import Pool, assert_application_role, create_pool
 from runtime.environment import Mode
 from runtime.policy import installed_bundle
 from runtime.settings import Settings
-from runtime.signing import command_key
-from runtime.temporal import connect_temporal
-
-HEALTH_CONNECTIONS = 2
+from runtime.tracing import Tracing, open_tracing
 
 
 def create_app(settings: Settings) -> ASGIApp:
     """Return the ASGI application; it opens its connections when it starts."""
     bundle = installed_bundle(settings)
     authenticator = Authenticator(settings, bundle.role_aliases)
+    tracing = open_tracing(settings, "dispatch-api")
+    counters = Counters(settings.alert_window_minutes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.gateway = await opened(stack, settings, bundle, authenticator)
+            stack.callback(tracing.close)
+            app.state.gateway = await opened(
+                stack, settings, bundle, authenticator, tracing, counters
+            )
+            await stack.enter_async_context(door.open())
             yield
 
     app = FastAPI(
@@ -52,64 +56,38 @@ def create_app(settings: Settings) -> ASGIApp:
         redirect_slashes=False,
         openapi_url=None,
         exception_handlers={404: _unmatched, 405: _unmatched},
+        telemetry=telemetry(tracing),
     )
-    for route in (*routes(bundle), *codec_routes(settings)):
+    for route in (*routes(bundle), *codec_routes(settings), *sms_routes(settings)):
         handler = served(route.path, route.handler)
         app.add_api_route(route.path, handler, methods=[route.method], response_class=Response)
     production = settings.mode is Mode.PRODUCTION
-    return Serving(app, PRODUCTION_HEADERS if production else SECURITY_HEADERS)
+    gateway = Serving(app, PRODUCTION_HEADERS if production else SECURITY_HEADERS, counters)
+    door = AgentsDoor(gateway, bundle)
+    app.router.routes.append(AsgiRoute(AGENTS_DOOR, door))
+    return gateway
 
 
 def routes(bundle: Bundle) -> Iterator[Route]:
     """Yield everything the gateway answers."""
     yield from tool_routes(bundle)
     yield Route("GET", "/commands/{command_id}", command_status)
+    yield from surface_routes()
     yield from health_routes()
+    yield from ops_routes()
+    yield from docs_routes(bundle)
 
 
-async def opened(
-    stack: AsyncExitStack, settings: Settings, bundle: Bundle, authenticator: Authenticator
-) -> Gateway:
-    """Open what the gateway owns; `stack` closes it."""
-    pool = await _pool(stack, settings, settings.db_pool_max, "dispatch-api")
-    async with pool.acquire() as conn:
-        await assert_application_role(conn)
-        key = await command_key(settings, conn)
-    client = await connect_temporal(settings, lazy=True)
-    outcomes = Outcomes(pool, settings.database_url.get_secret_value())
-    stack.push_async_callback(outcomes.stop)
-    await outcomes.start()
-    bus = Bus(pool, client, settings.temporal_task_queue, key, bundle)
-    # Its own connections: a busy pool must not make a healthy database look down.
-    spare = await _pool(stack, settings, HEALTH_CONNECTIONS, "dispatch-health")
-    return Gateway(
-        settings=settings,
-        bundle=bundle,
-        pipeline=Pipeline(bundle, authenticator, bus, outcomes, settings.command_wait_seconds),
-        reads=read_tools(pool, bundle),
-        health=Health(settings, bundle, spare, client),
-        pool=pool,
-    )
-
-
-def read_tools(pool: Pool, bundle: Bundle) -> ReadTools:
-    """Return the read tools over the pool."""
-    tickets = TicketReads(pool, bundle)
-    return ReadTools(
-        {
-            "ticket.get": tickets.ticket,
-            "ticket.timeline": tickets.timeline,
-            "closeout.list_evidence": tickets.evidence,
-            "dispatcher.cockpit": Cockpit(pool, bundle).read,
-        }
-    )
-
-
-async def _pool(stack: AsyncExitStack, settings: Settings, size: int, name: str) -> Pool:
-    url = settings.database_url.get_secret_value()
-    pool = await create_pool(url, max_size=size, application_name=name)
-    stack.push_async_callback(pool.close)
-    return pool
+def telemetry(tracing: Tracing) -> TelemetryConfig:
+    """Return what FastAPI reports: one span a request, and only while tracing is on."""
+    return {
+        "tracing": tracing.provider is not None,
+        "tracer_provider": tracing.provider,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }
 
 
 async def _unmatched(request: Request, _: Exception) -> Response:

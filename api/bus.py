@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-import asyncpg
 import orjson
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -42,14 +41,6 @@ ON CONFLICT (command_id) DO NOTHING
 RPC_LIMIT = timedelta(seconds=5)
 INLINE_BYTES = 4096
 SUMMARY_LIMIT = 120
-DATABASE_FAULTS = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
 
 
 class Found(NamedTuple):

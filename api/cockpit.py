@@ -25,6 +25,7 @@ from policy.actions import (
 from policy.bundle import OPEN_STATES, Bundle
 from policy.cockpit import (
     DEFAULT_LIMIT,
+    PRIORITIES,
     Position,
     delay_attribution,
     spans_of,
@@ -121,17 +122,18 @@ class Cockpit:
     def _row(
         self, row: QueueRow, detail: Mapping[str, Any], at: datetime, role: Role
     ) -> dict[str, Any]:
-        sla = sla_at(self._bundle, row.priority, row.state, row.clock_at, at)
+        state, priority = State(row.state), PRIORITIES[row.position.priority_rank]
+        sla = sla_at(self._bundle, priority, state, row.clock_at, at)
         ticket_id = str(row.position.ticket_id)
         actions, more = (
             orjson.Fragment(text.replace(TICKET_ID.encode(), ticket_id.encode()))
-            for text in self._actions[role, row.state]
+            for text in self._actions[role, state]
         )
         return {
             "ticket_id": ticket_id,
-            "state": row.state.value,
-            "phase": self._bundle.phase_of[row.state],
-            "priority": row.priority.value,
+            "state": row.state,
+            "phase": self._bundle.phase_of[state],
+            "priority": priority.value,
             "incident_type": detail["incident_type"],
             "scheduled_start": instant(detail["scheduled_start"]),
             "escalation_level": sla.escalation_level,
@@ -151,7 +153,7 @@ class Cockpit:
             "sla_timer_remaining_minutes": sla.remaining_minutes,
             "sla_status": sla.status.value,
             "sla_timer_remaining": timer_text(sla.remaining_minutes),
-            "sla_delay_attribution": delay_attribution(row.state),
+            "sla_delay_attribution": delay_attribution(state),
             "actions": actions,
             "more_actions": more,
         }
@@ -228,7 +230,7 @@ def _texts(values: Iterable[object]) -> list[str]:
 
 
 def _action_texts(bundle: Bundle, role: Role, state: State) -> tuple[bytes, bytes]:
-    """Return the JSON of the actions and of the further ones; the ticket's id is still TICKET_ID."""
+    """Return the JSON of the actions and of the further ones, TICKET_ID standing for the id."""
     situation = Situation(role, state)
     return (
         orjson.dumps(actions_of(bundle, COCKPIT_ACTIONS, situation)),

@@ -6,10 +6,10 @@ steps: the earliest clocks of each priority tell which minutes it reaches; of it
 may hold any number of tickets, only as many as fit are then taken in order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from policy.bundle import OPEN_STATES, Bundle
@@ -22,6 +22,7 @@ from policy.cockpit import (
     spans_after,
 )
 from policy.model import Priority, State
+from policy.sla import MINUTE
 from runtime.database import Connection
 
 _FILTERS = """
@@ -33,7 +34,8 @@ _FILTERS = """
         AND ($6::text[] IS NULL OR incident_type = ANY ($6))
 """
 _BRANCH = """
-    (SELECT ticket_id, priority, state, clock_at, region_weight, newest_first, moved_at
+    (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
+            region_weight, newest_first
        FROM ticket_queue
       WHERE priority = '{priority}' AND ${wanted}::bool
         AND (${since}::timestamptz IS NULL OR clock_at >= ${since})
@@ -41,35 +43,42 @@ _BRANCH = """
         {filters} {further}
       ORDER BY {order} LIMIT $7)
 """
-_LATER = """
-        AND ({after}::int IS NULL OR (region_weight, newest_first, ticket_id) > ({after}, $17, $18))
+_BEHIND = """
+        AND (${weight}::int IS NULL
+             OR (region_weight, newest_first, ticket_id) > (${weight}, $20, $21))
 """
-_FIRST_BOUND = 8
+_FIRST_OF_BRANCH, _FIRST_WEIGHT = 8, 22
 
 
-def _query(order: str, further: Sequence[str]) -> str:
+def _query(order: str, whole_order: str, further: str = "") -> str:
+    """Return the first $7 rows of all priorities, each found by an index of its own."""
     branches = []
-    for place, priority in enumerate(PRIORITIES):
-        wanted = _FIRST_BOUND + 3 * place
+    for rank, priority in enumerate(PRIORITIES):
+        place = _FIRST_OF_BRANCH + 4 * rank
         branches.append(
             _BRANCH.format(
+                rank=rank,
                 priority=priority.value,
-                wanted=wanted,
-                since=wanted + 1,
-                until=wanted + 2,
+                target=place,
+                wanted=place + 1,
+                since=place + 2,
+                until=place + 3,
                 filters=_FILTERS,
-                further=further[place],
+                further=further.format(weight=_FIRST_WEIGHT + rank),
                 order=order,
             )
         )
-    return " UNION ALL ".join(branches)
+    return f"{' UNION ALL '.join(branches)} ORDER BY {whole_order} LIMIT $7"
 
 
-EARLIEST = _query("clock_at", ("", "", ""))
+EARLIEST = _query("clock_at", "deadline")
 MINUTE_IN_ORDER = _query(
     "region_weight, newest_first, ticket_id",
-    tuple(_LATER.format(after=f"${parameter}") for parameter in (19, 20, 21)),
+    "rank, region_weight, newest_first, ticket_id",
+    _BEHIND,
 )
+# Read beyond the page, so that its last minute is usually whole.
+MARGIN = 16
 # The values decide which index serves best: plan anew for each call.
 PLAN_BY_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
 
@@ -90,10 +99,8 @@ class QueueRow(NamedTuple):
     """A ticket in the queue, with what its place there follows from."""
 
     position: Position
-    priority: Priority
-    state: State
+    state: str
     clock_at: datetime
-    moved_at: datetime | None
 
 
 class Queue:
@@ -101,9 +108,9 @@ class Queue:
 
     def __init__(self, conn: Connection, bundle: Bundle, wanted: QueueFilter, at: datetime) -> None:
         self._conn = conn
-        self._bundle = bundle
+        self._targets = tuple(bundle.sla.target_minutes[priority] for priority in PRIORITIES)
         self._at = at
-        self._priorities = wanted.priorities or PRIORITIES
+        self._ranks = {PRIORITIES.index(each) for each in wanted.priorities or PRIORITIES}
         self._values = _values(wanted)
 
     async def page(
@@ -122,53 +129,53 @@ class Queue:
 
     async def _earliest(self, span: Span, limit: int) -> list[QueueRow]:
         """Return the first rows of a span."""
-        found = await self._fetch(EARLIEST, span, limit)
-        if len(found) < limit:
-            return sorted(found)
-        last = sorted(found)[limit - 1].position.remaining_minutes
-        whole = sorted(row for row in found if row.position.remaining_minutes < last)
-        return whole + await self._minute(last, None, limit - len(whole))
+        found = await self._fetch(EARLIEST, span, limit + MARGIN)
+        if len(found) < limit + MARGIN:
+            return found[:limit]
+        broken = found[-1].position.remaining_minutes
+        if found[limit - 1].position.remaining_minutes < broken:
+            return found[:limit]
+        whole = [row for row in found if row.position.remaining_minutes < broken]
+        return whole + await self._minute(broken, None, limit - len(whole))
 
     async def _minute(self, minute: int, after: Position | None, limit: int) -> list[QueueRow]:
         """Return the first rows of one minute, behind a position."""
-        later: list[object] = [0, UUID(int=0), None, None, None]
-        first_rank = 0
+        behind: list[object] = [0, UUID(int=0), None, None, None]
+        ranks = self._ranks
         if after is not None:
-            first_rank = after.priority_rank
-            later[:2] = [after.newest_first, after.ticket_id]
-            later[2 + first_rank] = after.region_weight
-        span = Span(minute, minute + 1)
-        found = await self._fetch(MINUTE_IN_ORDER, span, limit, first_rank, later)
-        return sorted(found)[:limit]
+            ranks = {rank for rank in ranks if rank >= after.priority_rank}
+            behind[:2] = [after.newest_first, after.ticket_id]
+            behind[2 + after.priority_rank] = after.region_weight
+        return await self._fetch(MINUTE_IN_ORDER, Span(minute, minute + 1), limit, ranks, behind)
 
     async def _fetch(
         self,
         query: str,
         span: Span,
         limit: int,
-        first_rank: int = 0,
+        ranks: Collection[int] | None = None,
         further: Sequence[object] = (),
     ) -> list[QueueRow]:
-        bounds: list[object] = []
-        for rank, priority in enumerate(PRIORITIES):
-            bounds += [
-                rank >= first_rank and priority in self._priorities,
-                clock_bound(self._bundle, priority, self._at, span.low),
-                clock_bound(self._bundle, priority, self._at, span.high),
-            ]
-        rows = await self._conn.fetch(query, *self._values, limit, *bounds, *further)
-        return [self._row(dict(row)) for row in rows]
+        wanted = self._ranks if ranks is None else ranks
+        branches: list[object] = []
+        for rank, target in enumerate(self._targets):
+            bounds = (clock_bound(self._at, minute, target) for minute in span)
+            branches += [target * MINUTE, rank in wanted, *bounds]
+        rows = await self._conn.fetch(query, *self._values, limit, *branches, *further)
+        return sorted(self._row(*row) for row in rows)
 
-    def _row(self, row: dict[str, Any]) -> QueueRow:
-        priority = Priority(row["priority"])
-        position = Position(
-            minutes_left(self._bundle, priority, self._at, row["clock_at"]),
-            PRIORITIES.index(priority),
-            row["region_weight"],
-            row["newest_first"],
-            row["ticket_id"],
-        )
-        return QueueRow(position, priority, State(row["state"]), row["clock_at"], row["moved_at"])
+    def _row(  # noqa: PLR0913, PLR0917  one argument a column
+        self,
+        rank: int,
+        _: datetime,
+        ticket_id: UUID,
+        state: str,
+        clock_at: datetime,
+        weight: int,
+        newest_first: int,
+    ) -> QueueRow:
+        minutes = minutes_left(self._at, clock_at, self._targets[rank])
+        return QueueRow(Position(minutes, rank, weight, newest_first, ticket_id), state, clock_at)
 
 
 def _values(wanted: QueueFilter) -> tuple[object, ...]:

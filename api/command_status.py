@@ -7,7 +7,6 @@ import orjson
 from starlette.requests import Request
 
 from api.answers import Answer, json_answer
-from api.bus import DATABASE_FAULTS
 from api.errors import ApiError
 from api.gateway import gateway_of
 from api.reading import reading
@@ -18,6 +17,7 @@ from policy.codes import Code
 from policy.model import Actor, Role
 from policy.shapes import identifier, instant
 from policy.values import parse_uuid
+from runtime.database import DATABASE_FAULTS
 
 COMMAND = """
 SELECT c.command_id, c.tool_name, c.ticket_id, c.actor_id, c.decision, c.response_code,

@@ -9,6 +9,7 @@ from uuid import uuid4
 from starlette.datastructures import Headers
 
 from api.errors import InvalidIdempotencyKeyError, MissingIdempotencyKeyError
+from contracts.names import AUTOMATION_HEADER
 from policy.values import parse_uuid
 
 MAX_WAIT_SECONDS: Final = 60
@@ -48,6 +49,7 @@ class RequestContext:
     """The headers every answer and every log record needs.
 
     `request_id` is the idempotency key as sent, None unless it is readable.
+    `automated` tells that no person acts.
     `wait_seconds` is what `Prefer` asks for, None if it asks for nothing readable.
     """
 
@@ -56,6 +58,7 @@ class RequestContext:
     request_id: str | None
     idempotency_key: str | None
     tool_name: str | None
+    automated: bool
     wait_seconds: int | None
 
     def require_key(self) -> str:
@@ -76,6 +79,7 @@ def read_context(headers: Headers) -> RequestContext:
         request_id=key if _is_uuid(key) else None,
         idempotency_key=key,
         tool_name=_trimmed(headers, "x-tool-name"),
+        automated=_trimmed(headers, AUTOMATION_HEADER) is not None,
         wait_seconds=read_wait(headers),
     )
 

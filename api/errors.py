@@ -42,6 +42,8 @@ class ApiError(Exception):
         """The response headers the status demands (contract 2.3)."""
         if self.status == _UNAUTHORISED:
             return {"WWW-Authenticate": "Bearer"}
+        if self.code is Code.RATE_LIMITED:
+            return {"Retry-After": str(self.details["retry_after_seconds"])}
         if self.status == _UNAVAILABLE:
             return {"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)}
         return {}

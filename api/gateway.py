@@ -5,11 +5,14 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from api.alerts import Alerts
+from api.counters import Counters
 from api.errors import ApiError
 from api.health import Health
 from api.pipeline import Call, Pipeline
 from api.read_tools import ReadTools
 from api.serving import trail_of
+from api.surface import ToolSurface
 from policy.bundle import Bundle, ToolRule
 from policy.codes import Code
 from policy.values import parse_uuid
@@ -26,6 +29,9 @@ class Gateway:
     pipeline: Pipeline
     reads: ReadTools
     health: Health
+    counters: Counters
+    alerts: Alerts
+    surface: ToolSurface
     pool: Pool
 
 

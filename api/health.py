@@ -9,13 +9,12 @@ from typing import Any
 import asyncpg
 from temporalio.client import Client
 
-from api.bus import DATABASE_FAULTS
 from api.health_parts import BucketProbe, engine_polled
 from api.health_schema import NOTHING, Schema, read_schema, verdict
 from api.runbooks import HEALTH_RUNBOOK
 from policy.bundle import Bundle
 from policy.values import format_datetime
-from runtime.database import Pool
+from runtime.database import DATABASE_FAULTS, Pool
 from runtime.environment import Mode
 from runtime.settings import Settings
 

@@ -11,10 +11,11 @@ from starlette.datastructures import Headers
 
 from api.answers import Answer, json_answer
 from api.auth import Authenticator
-from api.bus import DATABASE_FAULTS, Bus, Found
+from api.bus import Bus, Found
 from api.context import RequestContext
 from api.errors import ApiError
 from api.identity import Identity
+from api.limits import RateLimiter
 from api.trail import Trail
 from api.waiting import Outcome, Outcomes
 from contracts.names import command_id, new_ticket_id
@@ -27,6 +28,8 @@ from policy.effects import Denial
 from policy.model import Actor
 from policy.payload import parse_payload
 from policy.values import PayloadModel
+from runtime.database import DATABASE_FAULTS
+from runtime.settings import Settings
 
 NO_KEY = UUID(int=0)
 log = structlog.get_logger()
@@ -59,13 +62,14 @@ class Pipeline:
         authenticator: Authenticator,
         bus: Bus,
         outcomes: Outcomes,
-        wait_seconds: float,
+        settings: Settings,
     ) -> None:
         self._bundle = bundle
         self._authenticator = authenticator
         self._bus = bus
         self._outcomes = outcomes
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = settings.command_wait_seconds
+        self._limiter = RateLimiter(settings)
 
     async def identify(self, headers: Headers, trail: Trail) -> Identity:
         """Return who calls, or raise the error of an unknown caller (step 3)."""
@@ -74,14 +78,26 @@ class Pipeline:
         return identity
 
     async def admit(self, call: Call) -> Actor:
-        """Return the actor of a call, or raise: identity, role, tool name, scope (steps 3, 4)."""
+        """Return the actor of a call, or raise: identity, role, tool name, scope (steps 3, 4).
+
+        A read is counted here; a command only when it turns out not to be a repeat.
+        """
         identity = await self.identify(call.headers, call.trail)
         denial = self._admission_denial(call, identity)
         if denial is not None:
             if call.rule.mutating:
                 await self._refuse(call, unscoped(identity), denial)
             raise refusal(denial)
+        if not call.rule.mutating and (denial := self._limit(call, identity.actor)) is not None:
+            raise refusal(denial)
         return identity.actor
+
+    async def refused(self, call: Call, denial: Denial) -> ApiError:
+        """Return the error of a call that its caller's own checks refuse, once it is logged."""
+        if call.rule.mutating:
+            identity = await self.identify(call.headers, call.trail)
+            await self._refuse(call, unscoped(identity), denial)
+        return refusal(denial)
 
     async def command(self, call: Call) -> Answer:
         """Answer a command (steps 3 to 12)."""
@@ -102,10 +118,8 @@ class Pipeline:
         found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
         if found.idem_hash is not None or found.open_hash not in {None, digest}:
             return await self._repeat(call, actor, found, digest)
-        payload = parse_payload(self._bundle, call.tool, call.body)
-        denial = (
-            payload if isinstance(payload, Denial) else self._place(call, actor, found, payload)
-        )
+        denial = None if found.open_hash else self._limit(call, actor)
+        denial = denial or self._payload_denial(call, actor, found)
         if denial is not None:
             await self._refuse(call, actor, denial, digest)
             raise refusal(denial)
@@ -133,6 +147,13 @@ class Pipeline:
         if found.idem_command is not None:
             call.trail.command_id = found.idem_command
         return Answer(found.idem_code or 0, (found.idem_text or "").encode(), headers)
+
+    def _limit(self, call: Call, actor: Actor) -> Denial | None:
+        return self._limiter.spend(actor, call.tool, call.ticket_id)
+
+    def _payload_denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
+        payload = parse_payload(self._bundle, call.tool, call.body)
+        return payload if isinstance(payload, Denial) else self._place(call, actor, found, payload)
 
     def _place(
         self, call: Call, actor: Actor, found: Found, payload: PayloadModel
@@ -194,6 +215,7 @@ class Pipeline:
             request_id=call.context.request_id or "",
             request_hash=digest,
             payload=call.body if isinstance(call.body, dict) else {},
+            automated=call.context.automated,
             correlation_id=call.context.correlation_id,
             trace_id=call.context.trace.trace_id,
             submitted_at=datetime.now(UTC),

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from api.bus import DATABASE_FAULTS
 from api.errors import ApiError
 from api.queries import Query
 from policy.codes import Code
 from policy.model import Actor
+from runtime.database import DATABASE_FAULTS
 
 
 @dataclass(frozen=True)

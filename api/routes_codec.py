@@ -4,14 +4,13 @@ It speaks Temporal's remote codec protocol, and exists only where payload keys a
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
-from pydantic import JsonValue
+from google.protobuf.json_format import MessageToDict
+from pydantic import Base64Bytes, BaseModel, JsonValue, ValidationError
 from starlette.requests import Request
-from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.common.v1 import Payload
 
 from api.answers import Answer, error_answer, json_answer
 from api.body import read_body
@@ -32,6 +31,15 @@ PREFLIGHT: Final = {
     "Access-Control-Allow-Headers": "authorization, content-type, x-namespace",
     "Access-Control-Max-Age": "600",
 }
+
+
+class _Payload(BaseModel):
+    metadata: dict[str, Base64Bytes] = {}
+    data: Base64Bytes = b""
+
+
+class _Batch(BaseModel):
+    payloads: list[_Payload] = []
 
 
 def codec_routes(settings: Settings) -> Iterator[Route]:
@@ -74,11 +82,11 @@ def _preflight(origin: str) -> Handler:
     return handle
 
 
-async def _converted(request: Request, convert: Callable[[Payload], Payload]) -> dict[str, object]:
+async def _converted(request: Request, convert: Callable[[Payload], Payload]) -> object:
     body = parse_body(await read_body(request))
     await _admit(request)
-    converted = Payloads(payloads=[convert(payload) for payload in _read(body).payloads])
-    return {"payloads": [], **MessageToDict(converted)}
+    payloads = [convert(payload) for payload in _read(body)]
+    return {"payloads": [MessageToDict(payload) for payload in payloads]}
 
 
 async def _admit(request: Request) -> None:
@@ -89,12 +97,16 @@ async def _admit(request: Request) -> None:
         raise ApiError(Code.FORBIDDEN, details=details)
 
 
-def _read(body: JsonValue) -> Payloads:
-    if isinstance(body, dict):
-        with suppress(ParseError):
-            return ParseDict(body, Payloads(), ignore_unknown_fields=True)
-    fault = {"path": "/payloads", "message": "must be a list of payloads in protobuf JSON"}
-    raise ApiError(Code.INVALID_REQUEST, details={"validation_errors": [fault]})
+def _read(body: JsonValue) -> list[Payload]:
+    try:
+        batch = _Batch.model_validate(body)
+    except ValidationError as error:
+        faults = [
+            {"path": "".join(f"/{step}" for step in fault["loc"]), "message": fault["msg"]}
+            for fault in error.errors(include_url=False, include_context=False)
+        ]
+        raise ApiError(Code.INVALID_REQUEST, details={"validation_errors": faults}) from None
+    return [Payload(metadata=each.metadata, data=each.data) for each in batch.payloads]
 
 
 def _allowed(request: Request, origin: str) -> dict[str, str]:

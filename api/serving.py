@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import Answer, error_answer, json_answer
 from api.context import read_context
+from api.counters import Counters
 from api.errors import ApiError
 from api.trail import Trail
 from policy.codes import CODES, Code
@@ -37,9 +38,12 @@ log = structlog.get_logger()
 class Serving:
     """The outermost layer: reads the context, completes the headers, writes one log record."""
 
-    def __init__(self, app: ASGIApp, security_headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: ASGIApp, security_headers: Mapping[str, str], counters: Counters
+    ) -> None:
         self._app = app
         self._security_headers = dict(security_headers)
+        self._counters = counters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -62,7 +66,19 @@ class Serving:
             await self._app(scope, receive, finish)
         finally:
             seconds = time.perf_counter() - started
+            self._count(scope, trail, status, seconds)
             _record(scope, trail, status, seconds)
+
+    def _count(self, scope: Scope, trail: Trail, status: int, seconds: float) -> None:
+        if not status:  # the caller left before there was an answer
+            return
+        if not trail.counted:
+            self._counters.request(scope["method"], trail.endpoint, status)
+        if trail.error_code is not None:
+            self._counters.error(trail.error_code)
+        if trail.replay:
+            self._counters.replays += 1
+        self._counters.duration(scope["method"], trail.endpoint, seconds)
 
     def _complete(self, headers: MutableHeaders, trail: Trail) -> None:
         for name, value in self._security_headers.items():

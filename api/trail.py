@@ -24,6 +24,7 @@ class Trail:
     actor_id: str | None = None
     actor_role: str | None = None
     is_command: bool = False
+    counted: bool = False
 
     def identify(self, identity: Identity) -> None:
         """Remember who calls."""

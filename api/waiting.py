@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import UUID
@@ -9,10 +10,12 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from api.counters import Commit, Counters
 from contracts.names import NOTIFY_CHANNEL
 from runtime.database import Connection, Pool, listening_connection
 
-DECIDED = "SELECT * FROM decided_commands($1)"
+DECIDED = "SELECT * FROM command_outcomes($1)"
+FOLLOWED_COMMANDS = 10_000
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 0.2
 log = structlog.get_logger()
@@ -30,12 +33,15 @@ class Outcomes:
     """The outcomes this process waits for.
 
     A notification is only a hint: the log is read for what was announced, for everything waited
-    for after a reconnect, and every second for whatever a lost notification left behind.
+    for after a reconnect, and every second for whatever a lost notification left behind. Each
+    command of this process is counted once, even if its outcome comes when nobody waits any more.
     """
 
-    def __init__(self, pool: Pool, url: str) -> None:
+    def __init__(self, pool: Pool, url: str, counters: Counters) -> None:
         self._pool = pool
         self._url = url
+        self._counters = counters
+        self._followed: OrderedDict[UUID, bool] = OrderedDict()
         self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
         self._announced: set[UUID] = set()
         self._sweep_at = 0.0
@@ -62,12 +68,18 @@ class Outcomes:
         future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         waiters = self._waiting.setdefault(command_id, [])
         waiters.append(future)
+        self._follow(command_id)
         try:
             yield future
         finally:
             waiters.remove(future)
             if not waiters:
                 self._waiting.pop(command_id, None)
+
+    def _follow(self, command_id: UUID) -> None:
+        self._followed.setdefault(command_id, True)
+        if len(self._followed) > FOLLOWED_COMMANDS:
+            self._followed.popitem(last=False)
 
     async def _listen(self) -> None:
         while True:
@@ -87,7 +99,7 @@ class Outcomes:
 
     def _announce(self, _: Connection, __: int, ___: str, payload: object) -> None:
         command_id = UUID(str(payload))
-        if command_id in self._waiting:
+        if command_id in self._waiting or self._followed.get(command_id):
             self._announced.add(command_id)
             self._news.set()
 
@@ -114,6 +126,9 @@ class Outcomes:
     def _resolve(self, rows: dict[UUID, asyncpg.Record], announced: set[UUID]) -> None:
         for command_id in announced | rows.keys():
             row = rows.get(command_id)
+            if row is not None and self._followed.get(command_id):
+                self._followed[command_id] = False
+                self._counters.committed(Commit.of(dict(row)))
             outcome = (
                 None
                 if row is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -62,6 +63,8 @@ def demo(
         record = run(_demo(data_dir, table, LIFECYCLE, pause=pause))
     except GatewayDownError as failure:
         raise failed(str(failure)) from None
+    except asyncio.CancelledError:
+        raise failed("interrupted") from None
     if as_json:
         typer.echo(orjson.dumps(record.as_json(), option=orjson.OPT_INDENT_2).decode())
     for where, check in record.failures():
@@ -170,9 +173,17 @@ async def _gateway(data_dir: Path) -> AsyncIterator[Settings]:
         yield settings(data_dir)
         return
     say(f"No stack runs on {data_dir}: starting one for the demo.")
+    _end_cleanly_on_signals()
     async with EmbeddedStack(data_dir, ports=PREFERRED_PORTS, environ=os.environ):
         yield settings(data_dir)
-        say("Stopping the stack; its data stays.")
+        say("Stopping the stack. Its data stays: `dispatch up` shows the ticket again.")
+
+
+def _end_cleanly_on_signals() -> None:
+    task = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 async def _runs(data_dir: Path) -> bool:

@@ -1,9 +1,9 @@
 """How the demo shows itself: one row a step, as it happens, with what was checked below it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,14 @@ from cli.walk import Check, Replay, Visit
 
 _WIDTH = 100
 _INDENT = 4
+_COLUMNS: Sequence[tuple[int, JustifyMethod]] = (
+    (2, "right"),  # number
+    (24, "left"),  # tool
+    (10, "left"),  # role
+    (4, "right"),  # HTTP status
+    (30, "left"),  # state
+    (5, "right"),  # milliseconds
+)
 _MISSING = ("missing_evidence_keys", "missing_checklist_keys")
 
 
@@ -75,7 +83,7 @@ class DemoTable:
         if check.failure:
             self._checks([check])
 
-    def history(self, events: Sequence[Mapping[str, Any]], checks: Iterable[Check]) -> None:
+    def history(self, events: Sequence[Mapping[str, Any]], checks: Sequence[Check]) -> None:
         """Print the timeline and what it proves."""
         self._console.print("\nTimeline\n")
         for event in events:
@@ -91,7 +99,7 @@ class DemoTable:
 
     def end(self, ticket_id: str | None, link: str | None, failures: int) -> None:
         """Print the verdict."""
-        verdict = f"{failures} expectations failed" if failures else "Every expectation held"
+        verdict = f"Expectations that failed: {failures}" if failures else "Every expectation held"
         self._console.print(f"\n{verdict}.", style="bold red" if failures else "bold green")
         self._console.print(f"Ticket       {ticket_id or 'none'}")
         if link:
@@ -99,15 +107,12 @@ class DemoTable:
 
     def _row(self, *cells: str, style: str = "") -> None:
         table = Table.grid(padding=(0, 1))
-        number, tool, role, status, state, milliseconds = cells
-        for width, justify in ((2, "right"), (24, "left"), (10, "left"), (4, "right")):
-            table.add_column(width=width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column(width=30, no_wrap=True)
-        table.add_column(width=5, justify="right", no_wrap=True)
-        table.add_row(number, tool, role, status, state, milliseconds, style=style)
+        for width, justify in _COLUMNS:
+            table.add_column(width=width, justify=justify, no_wrap=True)
+        table.add_row(*cells, style=style)
         self._console.print(table)
 
-    def _checks(self, checks: Iterable[Check]) -> None:
+    def _checks(self, checks: Sequence[Check]) -> None:
         held = [check.name for check in checks if check.failure is None]
         if held:
             self._note(Text(f"✓ {' · '.join(held)}", style="green"))

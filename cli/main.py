@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import database, demo, keys, stack, tokens, verify
+from cli import agents, database, demo, keys, stack, tokens, verify
 from cli.output import Exit
+from cli.tools import add_tools
+from policy.bundle import load_bundle
 
 _TYPER_USAGE = 2
 _DEMO_TECHNICIAN = "00000000-0000-0000-0000-000000000083"
@@ -35,6 +37,10 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
         "dispatch verify --ticket 94c09184-0e2f-5232-9361-45479ec0e9e2",
         "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/dispatch dispatch verify --json",
     ),
+    agents.mcp: (
+        "DISPATCH_TOKEN=$(cat token) dispatch mcp",
+        "dispatch mcp --as agent",
+    ),
     keys.keygen: (
         "dispatch keygen",
         "DISPATCH_PAYLOAD_KEYS=$(dispatch keygen) dispatch up",
@@ -49,7 +55,7 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
 app = typer.Typer(
     name="dispatch",
     help="Run, prepare and inspect a Real Dispatch installation.",
-    epilog="Exit codes: 0 done, 1 failed, 64 wrong usage.",
+    epilog="Exit codes: 0 done, 1 failed, 2 denied by a gate, 64 wrong usage.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,11 +64,13 @@ app = typer.Typer(
 )
 for command, examples in _EXAMPLES.items():
     app.command(epilog="\n".join(["\b", "Examples:", *(f"  {each}" for each in examples)]))(command)
+add_tools(app, load_bundle())
 
 
 def main() -> None:
-    """Run the command line. Exit code 0: done, 1: failed, 64: wrong usage."""
+    """Run the command line. Exit code 0: done, 1: failed, 2: denied by a gate, 64: wrong usage."""
     try:
         app()
     except SystemExit as ending:
-        sys.exit(Exit.USAGE if ending.code == _TYPER_USAGE else ending.code)
+        meant = isinstance(ending.code, Exit)  # typer's own code for wrong usage is a plain 2
+        sys.exit(Exit.USAGE if ending.code == _TYPER_USAGE and not meant else ending.code)

@@ -38,6 +38,7 @@ class Exit(IntEnum):
 
     DONE = 0
     FAILED = 1
+    DENIED = 2
     USAGE = 64
 
 

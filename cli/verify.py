@@ -11,7 +11,7 @@ from cli.output import DataDir, Exit, failed, owner_database_url, run, say
 from policy.audit_chain import Fault
 from policy.bundle import load_bundle
 from runtime.stack import DEFAULT_DATA_DIR
-from runtime.verification import Scope, Verification, open_for_verification
+from runtime.verification import Scope, Verification
 
 _PROGRESS_SECONDS = 2.0
 
@@ -37,6 +37,8 @@ def verify(
     if url is None:
         raise failed("no database: set DISPATCH_DATABASE_URL or start the stack (dispatch up)")
     done, faults = run(_verify(url, Scope(ticket, tenant), quiet=as_json))
+    if ticket is not None and not any(done.rows.values()):
+        raise failed(f"nothing is recorded of ticket {ticket}")
     rate = done.rows["audit_events"] / done.seconds if done.seconds else 0.0
     if as_json:
         document = {
@@ -55,17 +57,12 @@ def verify(
 
 
 async def _verify(url: str, scope: Scope, *, quiet: bool) -> tuple[Verification, list[Fault]]:
-    conn = await open_for_verification(url)
-    progress = _Progress()
-    check = Verification(conn, frozenset(load_bundle().pairs), scope, progress.tell)
+    check = Verification(url, frozenset(load_bundle().pairs), scope, _Progress().tell)
     faults: list[Fault] = []
-    try:
-        async for fault in check.faults():
-            faults.append(fault)
-            if not quiet:
-                typer.echo(_line(fault))
-    finally:
-        await conn.close()
+    async for fault in check.faults():
+        faults.append(fault)
+        if not quiet:
+            typer.echo(_line(fault))
     return check, faults
 
 

@@ -15,10 +15,14 @@ class Message(BaseModel):
 
 
 class SignedCommand(Message):
-    """A command with the MAC of the gateway that accepted it (see `contracts.signing`)."""
+    """A command with the MAC of the gateway that accepted it (see `contracts.signing`).
+
+    `trace_parent` is the gateway's span while it traces; it is not signed and decides nothing.
+    """
 
     command: Command
     mac: str = ""
+    trace_parent: str | None = None
 
 
 class TicketView(Message):
@@ -37,7 +41,6 @@ class TicketView(Message):
     site_id: UUID
     tech_id: UUID | None = None
     incident_type: str | None = None
-    summary: str = ""
     terminal: bool = False
     due_at: datetime | None = None
     due_for: str | None = None

@@ -12,6 +12,8 @@ SEALED_ENCODING = b"binary/encrypted"
 """Marks a payload that only an installation with the right key can open."""
 UNREADABLE_ENCODING = b"binary/unreadable"
 """Marks what is left of a sealed payload that was tampered with."""
+AUTOMATION_HEADER = "x-dispatch-automation"
+"""Sent, with any value, by a client that acts without a person: it obeys the autonomy ladder."""
 TIMER_ACTOR_ID = "dispatch-ticket-timer"
 SEARCH_ATTRIBUTES = {
     "DispatchPhase": "Keyword",

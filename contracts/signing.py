@@ -14,7 +14,8 @@ def sign(key: bytes, command: Command) -> SignedCommand:
 
 def is_authentic(key: bytes, signed: SignedCommand) -> bool:
     """Whether a gateway that holds `key` accepted a command with this head."""
-    return hmac.compare_digest(_mac(key, signed.command), signed.mac)
+    claimed = signed.mac.encode(errors="replace")  # any text: strings must be ASCII to compare
+    return hmac.compare_digest(_mac(key, signed.command).encode(), claimed)
 
 
 def is_bound(command: Command) -> bool:
@@ -47,6 +48,7 @@ def _mac(key: bytes, command: Command) -> str:
         actor.technician_id,
         _scope(actor.account_ids),
         _scope(actor.site_ids),
+        *(("automated",) if command.automated else ()),
     )
     text = "\x1f".join(str(field) for field in fields)
     return hmac.new(key, text.encode(), sha256).hexdigest()

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, TypeAlias
 
+from policy.audit_chain import TABLE as AUDIT_EVENTS
 from policy.audit_chain import ChainCheck, Event, Fault
 from policy.values import format_datetime, parse_datetime
 
@@ -17,8 +18,8 @@ Row: TypeAlias = Mapping[str, Any]
 Pair: TypeAlias = tuple[str | None, str]
 
 
-class Moved(NamedTuple):
-    """A transition that an audit row calls for."""
+class Lost(NamedTuple):
+    """A transition that an audit row calls for, and that no row is."""
 
     event: Event
     pair: Pair
@@ -109,15 +110,23 @@ def check_transitions(
 ) -> Iterator[Fault]:
     """Yield transitions that are illegal, or not the ones that the audit rows call for.
 
-    `rows` are in the order of their seq. A row of an unknown audit row is left to the caller.
+    `rows` are in the order of their seq.
     """
+    lost, strangers = [], []
     by_event: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_event[str(row["audit_event_id"])].append(row)
-        if (row["from_state"], row["to_state"]) not in legal:
-            yield _fault(row, f"{_arrow(row)} is not a legal transition")
     for event in trail.events:
-        yield from _compare(event, by_event.get(event["id"], ()), legal)
+        wanted = pairs_of(event)
+        for row in by_event.pop(event["id"], ()):
+            if _pair(row) in wanted:
+                wanted.remove(_pair(row))
+                yield from _circumstances(event, row)
+            else:
+                strangers.append(row)
+        lost += [Lost(event, pair) for pair in wanted]
+    unknown = [row for group in by_event.values() for row in group]
+    yield from _explain(trail, lost, [*strangers, *unknown], legal)
     yield from _out_of_order(trail, rows)
 
 
@@ -132,23 +141,38 @@ def pairs_of(event: Event) -> list[Pair]:
     return [(event["before_state"], event["after_state"])]
 
 
-def _compare(event: Event, rows: Iterable[Row], legal: Collection[Pair]) -> Iterator[Fault]:
-    open_pairs = pairs_of(event)
-    strangers: list[Row] = []
-    for row in rows:
-        pair = (row["from_state"], row["to_state"])
-        if pair in open_pairs:
-            open_pairs.remove(pair)
-            yield from _circumstances(event, row)
-        else:
-            strangers.append(row)
+def _explain(
+    trail: Trail, lost: list[Lost], strangers: Iterable[Row], legal: Collection[Pair]
+) -> Iterator[Fault]:
+    """Yield each lost and each strange transition; one that was changed is both, named once."""
+    seqs = {event["id"]: event["seq"] for event in trail.events}
     for row in strangers:
-        wanted = "->".join(map(str, open_pairs.pop(0))) if open_pairs else "no such transition"
-        if (row["from_state"], row["to_state"]) in legal:
-            yield _fault(row, f"{_arrow(row)}, but audit seq {event['seq']} made {wanted}")
-    for before, after in open_pairs:
+        tied_to = str(row["audit_event_id"])
+        original = _origin(lost, tied_to, _pair(row))
+        if original is not None:
+            lost.remove(original)
+            step = "->".join(map(str, original.pair))
+            problem = f"was {step} of audit seq {original.event['seq']}"
+        elif tied_to in seqs:
+            problem = f"not made by audit seq {seqs[tied_to]}, which it names"
+        elif trail.is_torn:
+            continue
+        else:
+            problem = f"gone, but transition {row['id']} refers to it"
+            yield Fault(AUDIT_EVENTS, tied_to, trail.ticket_id, problem)
+            continue
+        legality = "" if _pair(row) in legal else ", not legal"
+        yield _fault(row, f"{row['from_state']}->{row['to_state']}{legality}, {problem}")
+    for event, (before, after) in lost:
         problem = f"{before}->{after} of audit seq {event['seq']} is gone"
-        yield Fault(TRANSITIONS, None, event["ticket_id"], problem)
+        yield Fault(TRANSITIONS, None, trail.ticket_id, problem)
+
+
+def _origin(lost: Iterable[Lost], tied_to: str, pair: Pair) -> Lost | None:
+    """Return what a strange transition was before: of the same audit row, else the same step."""
+    same_event = (each for each in lost if each.event["id"] == tied_to)
+    same_step = (each for each in lost if each.pair == pair)
+    return next(chain(same_event, same_step), None)
 
 
 def _circumstances(event: Event, row: Row) -> Iterator[Fault]:
@@ -173,8 +197,8 @@ def _strayed(trail: Trail, last: Event, other: str) -> Fault:
     return Fault(TICKETS, trail.ticket_id, trail.ticket_id, problem)
 
 
-def _arrow(row: Row) -> str:
-    return f"{row['from_state']}->{row['to_state']}"
+def _pair(row: Row) -> Pair:
+    return row["from_state"], row["to_state"]
 
 
 def _fault(row: Row, problem: str) -> Fault:

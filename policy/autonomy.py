@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from policy.bundle import Bundle
 from policy.codes import Code
 from policy.effects import Denial
 from policy.facts import AutonomyRow
+from policy.ladder import Verdict
 from policy.model import Ticket
 
 MOST_SPECIFIC_FIRST = ("TICKET", "INCIDENT", "GLOBAL")
@@ -24,7 +26,33 @@ def autonomy_denial(rows: Sequence[AutonomyRow], ticket: Ticket) -> Denial | Non
     return Denial(code=Code.AUTONOMY_DISABLED, details=paused_details(row, ticket))
 
 
-def paused_details(row: AutonomyRow, ticket: Ticket) -> dict[str, Any]:
+def automation_denial(
+    bundle: Bundle, tool: str, rows: Sequence[AutonomyRow], ticket: Ticket | None
+) -> Denial | None:
+    """Return why automation may not run `tool` on the ticket now, or None.
+
+    Whoever acts in person is never asked this.
+    """
+    row = deciding_row(rows)
+    incident_type = None if ticket is None else ticket.incident_type
+    paused = row is not None and row.is_paused
+    verdict = bundle.autonomy.verdict(tool, incident_type, paused=paused)
+    if verdict is Verdict.RUN:
+        return None
+    if row is not None and verdict is Verdict.PAUSED:
+        return Denial(code=Code.AUTONOMY_DISABLED, details=paused_details(row, ticket))
+    details = {
+        "dimension": "policy",
+        "scope_type": "TOOL",
+        "scope_id": tool,
+        "reason": f"the autonomy level is {verdict.value}",
+        "incident_type": incident_type,
+        "ticket_id": None if ticket is None else str(ticket.id),
+    }
+    return Denial(code=Code.AUTONOMY_DISABLED, details=details)
+
+
+def paused_details(row: AutonomyRow, ticket: Ticket | None) -> dict[str, Any]:
     """Return the extra fields of AUTONOMY_DISABLED."""
     scope_id = {
         "TICKET": str(row.ticket_id),
@@ -36,6 +64,6 @@ def paused_details(row: AutonomyRow, ticket: Ticket) -> dict[str, Any]:
         "scope_type": row.scope_type,
         "scope_id": scope_id,
         "reason": row.reason,
-        "incident_type": ticket.incident_type,
-        "ticket_id": str(ticket.id),
+        "incident_type": None if ticket is None else ticket.incident_type,
+        "ticket_id": None if ticket is None else str(ticket.id),
     }

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from policy.canonical import sha256_hex
 from policy.closeout_templates import TemplateSet
+from policy.ladder import ANY_TYPE, AutonomyRules
 from policy.model import TERMINAL, Frozen, Priority, Role, State
 
 NONE = "NONE"
@@ -122,6 +123,7 @@ class Bundle(BaseModel):
     evidence: EvidenceRules
     assignment: AssignmentRules
     risk: RiskRules
+    autonomy: AutonomyRules
     transitions: Mapping[str, tuple[State, ...]]
     tools: Mapping[str, ToolRule]
     templates: TemplateSet
@@ -137,6 +139,11 @@ class Bundle(BaseModel):
         routes = [(tool.method, tool.route) for tool in self.tools.values()]
         if len(set(routes)) != len(routes):
             raise ValueError("two tools share a route")
+        if not {*self.autonomy.ladder, *self.autonomy.proposals} <= set(self.commands):
+            raise ValueError("the autonomy ladder names commands only")
+        types = {name for levels in self.autonomy.ladder.values() for name in levels}
+        if any(name not in {ANY_TYPE, name.strip().upper()} for name in types):
+            raise ValueError("the autonomy ladder names incident types in upper case")
         return self
 
     @cached_property

@@ -72,21 +72,19 @@ def spans_after(spans: Collection[Span], minute: int) -> Iterator[Span]:
         yield Span(minute + 1 if low is None else max(low, minute + 1), high)
 
 
-def clock_bound(
-    bundle: Bundle, priority: Priority, at: datetime, minute: int | None
-) -> datetime | None:
+def clock_bound(at: datetime, minute: int | None, target_minutes: int) -> datetime | None:
     """Return from when on a clock has at least `minute` minutes left at `at`; None is no bound."""
     if minute is None:
         return None
     try:
-        return at + timedelta(minutes=minute - bundle.sla.target_minutes[priority])
+        return at + timedelta(minutes=minute - target_minutes)
     except OverflowError:
         return None
 
 
-def minutes_left(bundle: Bundle, priority: Priority, at: datetime, clock_at: datetime) -> int:
-    """Return the whole minutes a clock has left at `at`."""
-    return (clock_at - at) // MINUTE + bundle.sla.target_minutes[priority]
+def minutes_left(at: datetime, clock_at: datetime, target_minutes: int) -> int:
+    """Return the whole minutes that are left at `at`."""
+    return (clock_at - at) // MINUTE + target_minutes
 
 
 def timer_text(minutes: int) -> str:

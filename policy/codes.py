@@ -66,6 +66,7 @@ class Code(StrEnum):
     OUTBOX_NOT_FOUND = "OUTBOX_NOT_FOUND"
     OUTBOX_REPLAY_INVALID_STATE = "OUTBOX_REPLAY_INVALID_STATE"
     OUTBOX_CONFLICT = "OUTBOX_CONFLICT"
+    RATE_LIMITED = "RATE_LIMITED"
     ENGINE_UNAVAILABLE = "ENGINE_UNAVAILABLE"
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     OBJECT_STORE_UNAVAILABLE = "OBJECT_STORE_UNAVAILABLE"
@@ -188,6 +189,9 @@ _SPECS = {
         409, None, "Only a dead-lettered outbox row can be replayed."
     ),
     Code.OUTBOX_CONFLICT: CodeSpec(409, None, "This message already exists in the outbox."),
+    Code.RATE_LIMITED: CodeSpec(
+        429, "policy", "Too many calls; wait for Retry-After, then repeat with the same key."
+    ),
     Code.ENGINE_UNAVAILABLE: CodeSpec(
         503, None, "The workflow engine cannot be reached; repeat with the same key."
     ),

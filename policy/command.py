@@ -16,6 +16,7 @@ class Command(BaseModel):
 
     A large payload travels through the database: then `payload_stored` is set and `payload` empty.
     `request_id` is the idempotency key as sent; `request_hash` binds body and path (contract 3.2).
+    `automated` tells that no person asked for it: then the autonomy ladder and a pause apply.
     Unknown fields are ignored, so that an older worker can read a newer gateway's commands.
     """
 
@@ -30,6 +31,7 @@ class Command(BaseModel):
     request_hash: str
     payload: dict[str, Any]
     payload_stored: bool = False
+    automated: bool = False
     correlation_id: str
     trace_id: str | None = None
     submitted_at: datetime

@@ -5,11 +5,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import orjson
 from pydantic import ValidationError
 
 from policy.audit_chain import Event, Fault, hash_matches
 from policy.audit_trail import Row, Trail, pairs_of
-from policy.canonical import canonical_bytes
 from policy.redaction import redact
 from policy.registry import command_tool
 from policy.values import format_datetime
@@ -31,10 +31,11 @@ class Entry(NamedTuple):
     columns: Mapping[str, Any]
 
 
-def check_evidence(trail: Trail, rows: Sequence[Row]) -> Iterator[Fault]:
-    """Yield evidence that is not what was recorded, not sealed as recorded, foreign or gone."""
+def check_custody(trail: Trail, evidence: Sequence[Row], packet: Row | None) -> Iterator[Fault]:
+    """Yield evidence and a closeout packet that are not what was recorded, foreign or gone."""
     recorded = entries(trail)
-    for row in rows:
+    yield from _check_packet(trail, recorded, packet)
+    for row in evidence:
         entry = recorded.pop(str(row["id"]), None)
         if entry is not None:
             yield from _compare(trail, entry, row)
@@ -45,8 +46,7 @@ def check_evidence(trail: Trail, rows: Sequence[Row]) -> Iterator[Fault]:
         yield Fault(EVIDENCE, evidence_id, trail.ticket_id, problem)
 
 
-def check_packet(trail: Trail, row: Row | None) -> Iterator[Fault]:
-    """Yield a closeout packet that is not what was recorded, foreign or gone."""
+def _check_packet(trail: Trail, recorded: Mapping[str, Entry], row: Row | None) -> Iterator[Fault]:
     closing = next((event for event in trail.events if event["tool_name"] in CLOSING), None)
     if row is None:
         if closing is not None:
@@ -57,7 +57,7 @@ def check_packet(trail: Trail, row: Row | None) -> Iterator[Fault]:
     if not isinstance(packet, dict) or not hash_matches(packet, row["artifact_hash"] or ""):
         yield _artifact_fault(row, "artifact_hash is not the hash of artifact_payload")
     elif closing is not None:
-        yield from _compare_packet(trail, closing, row)
+        yield from _compare_packet(trail, closing, recorded, row)
     elif trail.begins_at_creation and not trail.is_torn:
         yield _artifact_fault(row, "no audit row closed the ticket")
 
@@ -158,7 +158,9 @@ def _compare_seal(trail: Trail, added: Event, row: Row) -> Iterator[Fault]:
         yield _fault(row, f"{_list(differing)} not as audit seq {seal['seq']} sealed it")
 
 
-def _compare_packet(trail: Trail, closing: Event, row: Row) -> Iterator[Fault]:
+def _compare_packet(
+    trail: Trail, closing: Event, recorded: Mapping[str, Entry], row: Row
+) -> Iterator[Fault]:
     packet, payload = row["artifact_payload"], closing["payload"]
     wanted = {
         "ticket_id": closing["ticket_id"],
@@ -172,14 +174,15 @@ def _compare_packet(trail: Trail, closing: Event, row: Row) -> Iterator[Fault]:
     columns = {"request_id": closing["request_id"], "created_by": closing["actor_id"]}
     differing += [name for name, value in columns.items() if str(row[name]) != value]
     if not trail.is_torn and trail.begins_at_creation:
-        differing += [name for name, same in _whole(trail, packet).items() if not same]
+        differing += [name for name, same in _whole(trail, recorded, packet).items() if not same]
     if differing:
         yield _artifact_fault(row, f"{_list(differing)} not as the audit rows recorded")
 
 
-def _whole(trail: Trail, packet: Mapping[str, Any]) -> dict[str, bool]:
+def _whole(
+    trail: Trail, recorded: Mapping[str, Entry], packet: Mapping[str, Any]
+) -> dict[str, bool]:
     """Return whether the parts that tell of the whole ticket say what its audit rows say."""
-    closed_at = next(event["seq"] for event in trail.events if event["tool_name"] in CLOSING)
     context = [event for event in trail.events if event["tool_name"] in COMPLETING]
     steps = [pair for event in trail.events for pair in pairs_of(event)]
     path = _steps(packet.get("state_history_summary"))
@@ -190,8 +193,7 @@ def _whole(trail: Trail, packet: Mapping[str, Any]) -> dict[str, bool]:
             "evidence_key": _key(entry),
             "immutable": True,
         }
-        for evidence_id, entry in entries(trail).items()
-        if entry.event["seq"] < closed_at
+        for evidence_id, entry in recorded.items()
     ]
     return {
         "evidence": _same(_by_id(packet.get("evidence")), _by_id(evidence)),
@@ -221,7 +223,11 @@ def _key(entry: Entry) -> str | None:
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401  any JSON value; Python's 1 equals True
     if isinstance(one, datetime):
         one = format_datetime(one)
-    return one is other or canonical_bytes(one) == canonical_bytes(other)
+    return one is other or _plain(one) == _plain(other)
+
+
+def _plain(value: Any) -> bytes:  # noqa: ANN401  any JSON value
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -1,8 +1,11 @@
 """The one entry point of the policy: a command and its facts in, effects or a denial out."""
 
+from typing import Any
+
 from policy.access import binding_denial, scope_denial
+from policy.autonomy import automation_denial
 from policy.bundle import Bundle
-from policy.case import Case
+from policy.case import Case, CommandTool
 from policy.codes import Code
 from policy.command import Command
 from policy.effects import Decision, Denial
@@ -27,13 +30,8 @@ def decide(bundle: Bundle, facts: Facts, command: Command) -> Decision:
         return payload
     tool = command_tool(command.tool)
     case = Case(bundle=bundle, rule=rule, command=command, facts=facts, payload=payload)
-    if rule.requires_ticket_id:
-        denial = _ticket_denial(case)
-        if denial is not None:
-            return denial
-        if rule.from_states is not None and case.ticket.state not in rule.from_states:
-            return tool.wrong_state(case)
-    return tool.decide(case)
+    denial = _ticket_denial(case) if rule.requires_ticket_id else None
+    return denial or _state_denial(case, tool) or _autonomy_denial(case) or tool.decide(case)
 
 
 def role_denial(bundle: Bundle, tool: str, role: str) -> Denial:
@@ -43,10 +41,22 @@ def role_denial(bundle: Bundle, tool: str, role: str) -> Denial:
     return Denial(code=Code.FORBIDDEN, details=details)
 
 
-def _ticket_denial(case: Case) -> Denial | None:  # type: ignore[type-arg]
+def _ticket_denial(case: Case[Any]) -> Denial | None:
     ticket, actor = case.facts.ticket, case.actor
     if ticket is None or ticket.tenant_id != actor.tenant_id:
         return Denial(code=Code.TICKET_NOT_FOUND)
     return scope_denial(actor, ticket.account_id, ticket.site_id) or binding_denial(
         actor, case.command.tool, ticket.assigned_tech_id
     )
+
+
+def _state_denial(case: Case[Any], tool: CommandTool[Any]) -> Denial | None:
+    allowed = case.rule.from_states
+    return None if allowed is None or case.ticket.state in allowed else tool.wrong_state(case)
+
+
+def _autonomy_denial(case: Case[Any]) -> Denial | None:
+    if not case.command.automated:
+        return None
+    facts = case.facts
+    return automation_denial(case.bundle, case.command.tool, facts.autonomy, facts.ticket)

@@ -60,8 +60,8 @@ def parse_datetime(value: object) -> datetime:
 
 def format_datetime(moment: datetime) -> str:
     """Return the answer form: UTC, cut off after milliseconds."""
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{utc.isoformat(timespec='milliseconds')}Z"
 
 
 def later(moment: datetime, span: timedelta) -> datetime:

@@ -1,6 +1,5 @@
 """Encryption of everything that Temporal stores: AES-256-GCM under a ring of keys."""
 
-import binascii
 import re
 import secrets
 from base64 import b64decode, b64encode
@@ -56,12 +55,12 @@ class KeyRing:
         """
         keys: dict[str, AESGCM] = {}
         for number, entry in enumerate(text.split(","), start=1):
-            name, _, key = entry.strip().partition(":")
-            if not _KEY_NAME.fullmatch(name):
-                raise _unreadable(f"entry {number} does not begin with `key-id:`")
+            name, separator, key = entry.strip().partition(":")
+            if not separator or not _KEY_NAME.fullmatch(name):
+                raise _unreadable(number, "does not begin with `key-id:`")
             if name in keys:
-                raise _unreadable(f"key id {name} is there twice")
-            keys[name] = AESGCM(_read_key(name, key))
+                raise _unreadable(number, "repeats the key id of an earlier one")
+            keys[name] = AESGCM(_read_key(number, key))
         return cls(keys)
 
     def seal(self, payload: Payload) -> Payload:
@@ -143,18 +142,20 @@ def new_key(name: str) -> str:
     return f"{name}:{b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
 
 
-def _read_key(name: str, text: str) -> bytes:
+def _read_key(number: int, text: str) -> bytes:
     try:
         key = b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise _unreadable(f"key {name} is not base64") from None
+    except ValueError:
+        raise _unreadable(number, "holds no base64") from None
     if len(key) != KEY_BYTES:
-        raise _unreadable(f"key {name} has {len(key)} bytes instead of {KEY_BYTES}")
+        raise _unreadable(number, f"holds {len(key)} bytes instead of {KEY_BYTES}")
     return key
 
 
-def _unreadable(reason: str) -> ConfigurationError:
-    return ConfigurationError(f"{VARIABLE} cannot be read: {reason}; make one: dispatch keygen")
+def _unreadable(number: int, fault: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{VARIABLE} cannot be read: entry {number} {fault}; make keys with `dispatch keygen`"
+    )
 
 
 def _associated(name: str) -> bytes:

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import asyncpg
 import orjson
+from asyncpg.connection import LoggedQuery
 
 from migrations import Script, scripts
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # generic in the stubs only
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+QueryObserver: TypeAlias = Callable[[LoggedQuery], None]
 TransitionPair: TypeAlias = tuple[str | None, str]
 
 APPLICATION_ROLE = "dispatch_app"
@@ -29,6 +31,16 @@ SESSION_SETTINGS = {
     # A stopped process must not keep a ticket locked.
     "idle_in_transaction_session_timeout": "30s",
 }
+
+DATABASE_FAULTS = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What is raised while the database is out of reach; anything else is a defect."""
 
 PRIVILEGES = """
     SELECT current_user::text AS name, r.rolsuper, r.rolbypassrls,
@@ -66,16 +78,29 @@ class InstallationKeyError(DatabaseError):
     """The database holds no installation key of that name."""
 
 
-async def create_pool(url: str, *, max_size: int, application_name: str = "dispatch") -> Pool:
+async def create_pool(
+    url: str,
+    *,
+    max_size: int,
+    application_name: str = "dispatch",
+    on_query: QueryObserver | None = None,
+) -> Pool:
     """Return a pool of connections in the application role; it connects on first use.
 
     jsonb columns and parameters are Python objects. `url` is a postgres:// or postgresql:// one.
+    `on_query` is told of every query that has ended.
     """
+
+    async def prepare(conn: Connection) -> None:
+        await _set_codecs(conn)
+        if on_query is not None:
+            conn.add_query_logger(on_query)
+
     return await asyncpg.create_pool(
         url,
         min_size=0,
         max_size=max_size,
-        init=_set_codecs,
+        init=prepare,
         reset=_keep_session,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
@@ -84,12 +109,14 @@ async def create_pool(url: str, *, max_size: int, application_name: str = "dispa
     )
 
 
-async def listening_connection(url: str) -> Connection:
+async def listening_connection(
+    url: str, *, application_name: str = "dispatch-outcomes"
+) -> Connection:
     """Return a connection of its own to LISTEN on, in the application role."""
     return await asyncpg.connect(
         url,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        server_settings={**SESSION_SETTINGS, "application_name": "dispatch-outcomes"},
+        server_settings={**SESSION_SETTINGS, "application_name": application_name},
     )
 
 

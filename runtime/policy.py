@@ -1,17 +1,20 @@
 """The policy bundle as an installation's settings adjust it."""
 
+from typing import Any
+
 from policy.bundle import Bundle, load_bundle
 from runtime.settings import Settings
 
 
 def installed_bundle(settings: Settings) -> Bundle:
     """Return the shipped bundle with this installation's thresholds and evidence rules."""
-    intake = {
+    intake: dict[str, Any] = {
         "identity_confidence_threshold": settings.intake_identity_confidence_threshold,
         "classification_confidence_threshold": settings.intake_classification_confidence_threshold,
         "duplicate_window_minutes": settings.intake_duplicate_window_minutes,
-        "sop_handoff_prompt": settings.intake_sop_handoff_prompt,
     }
+    if settings.intake_sop_handoff_prompt is not None:
+        intake["sop_handoff_prompt"] = settings.intake_sop_handoff_prompt
     evidence = {
         "schemes": settings.object_store_schemes,
         "require_head": settings.evidence_require_head,

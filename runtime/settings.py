@@ -37,8 +37,8 @@ EVIDENCE_CONTENT_TYPES = (
     *("image/jpeg", "image/png", "image/webp", "image/heic", "application/pdf"),
     *("application/json", "text/plain", "audio/mpeg", "audio/mp4", "video/mp4"),
 )
-SOP_HANDOFF_PROMPT = "Confirm that the SOP handoff was read out and acknowledged before scheduling."
 _OTHER_NAMES = {
+    "otlp_endpoint": ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
     "mode": ("DISPATCH_ENV", "NODE_ENV"),
     "evidence_require_checksum": (
         "REQUIRE_EVIDENCE_CHECKSUM",
@@ -61,6 +61,14 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     api_url: HttpUrl = "http://127.0.0.1:8080"
+    token: Secret | None = None
+    """Identifies the commands of `dispatch` and its MCP server."""
+    rate_limits: Flag = True
+    rate_limit_actor_per_minute: Natural = 6000
+    rate_limit_tool_per_minute: Natural = 3000
+    rate_limit_ticket_per_minute: Natural = 300
+    """What one actor may do in all, with one tool, on one ticket; 0 is no limit."""
+    rate_limit_burst_seconds: Positive = 30
     command_wait_seconds: float = Field(default=10, ge=0, le=60)
     command_key: Secret | None = None
     """Signs commands on their way to the worker; none: the installation's own key."""
@@ -94,7 +102,7 @@ class Settings(BaseSettings):
     intake_identity_confidence_threshold: Percent = 85
     intake_classification_confidence_threshold: Percent = 85
     intake_duplicate_window_minutes: Natural = 120
-    intake_sop_handoff_prompt: str = Field(default=SOP_HANDOFF_PROMPT, pattern=r"\bSOP\b")
+    intake_sop_handoff_prompt: str | None = Field(default=None, pattern=r"\bSOP\b")
 
     object_store_schemes: Words = ("s3", "minio")
     evidence_require_head: Flag = False
@@ -109,6 +117,8 @@ class Settings(BaseSettings):
 
     hold_expiry_grace_seconds: Natural = 900
     log_sink_path: Path | None = None
+    traces_sink_path: Path | None = None
+    otlp_endpoint: HttpUrl | None = None
     metrics_sink_path: Path | None = None
     alerts_sink_path: Path | None = None
     ops_public: Flag = False
@@ -122,12 +132,18 @@ class Settings(BaseSettings):
     sms_enabled: Flag = False
     sms_dry_run: Flag = True
     sms_adapter: ImportPath | None = None
+    sms_provider_url: HttpUrl | None = None
+    sms_provider_token: Secret | None = None
+    sms_webhook_secret: Secret | None = None
+    """Checks what the SMS provider sends us; none: those routes do not exist."""
+    sms_webhook_tenant: str = "default"
     outbox_max_attempts: Positive = 6
     outbox_batch_limit: Positive = 20
     outbox_retry_base_ms: Natural = 5000
     outbox_retry_max_ms: Natural = 300_000
     outbox_poll_ms: Positive = 2000
     outbox_iterations: Positive = 1
+    outbox_timeout_ms: Positive = 10_000
 
     worker_enabled: Flag = False
     worker_identity: str = "dispatch-worker"

@@ -33,6 +33,7 @@ T = TypeVar("T")
 S3_SCHEMES = ("s3", "minio")
 THREADS = 32
 CHUNK_BYTES = 1 << 20
+FORBIDDEN = 403
 NOT_FOUND = 404
 UNVERSIONED = "null"
 Fault = (BotoCoreError, ClientError, OSError)
@@ -78,9 +79,9 @@ class EvidenceStore:
     async def presign(
         self, key: str, content_type: str, size_bytes: int, sha256: str
     ) -> SignedPut | None:
-        """Return a signed PUT of exactly this object, or None when no store is configured."""
-        bucket, signer = self._settings.s3_bucket, self._signer
-        if bucket is None or signer is None:
+        """Return a signed PUT of exactly this object; None without a store that answers."""
+        bucket, client, signer = self._settings.s3_bucket, self._client, self._signer
+        if bucket is None or client is None or signer is None:
             return None
         headers = {
             "Content-Type": content_type,
@@ -92,6 +93,7 @@ class EvidenceStore:
 
         def sign() -> SignedPut | None:
             try:
+                _assert_reachable(client, bucket)
                 url = signer.generate_presigned_url(
                     "put_object",
                     Params={
@@ -190,6 +192,15 @@ def _client(settings: Settings, endpoint_url: str | None, limit: float) -> "S3Cl
             response_checksum_validation="when_required",
         ),
     )
+
+
+def _assert_reachable(client: "S3Client", bucket: str) -> None:
+    """Raise unless the bucket answers; that it may not be listed is an answer too."""
+    try:
+        client.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if _status(error) != FORBIDDEN:
+            raise
 
 
 def _inspect(client: "S3Client", upload: Upload) -> StoredObject:

@@ -1,13 +1,14 @@
 """The Temporal client, and the search attributes that operators filter by."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
     ListSearchAttributesRequest,
 )
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.names import SEARCH_ATTRIBUTES
@@ -21,7 +22,9 @@ _KINDS = {
 _POLL_SECONDS = 0.2
 
 
-async def connect_temporal(settings: Settings, *, lazy: bool = False) -> Client:
+async def connect_temporal(
+    settings: Settings, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
+) -> Client:
     """Return a client of the configured namespace; a lazy one connects on its first call.
 
     Raises `ConfigurationError` if the payload keys cannot be read.
@@ -31,6 +34,7 @@ async def connect_temporal(settings: Settings, *, lazy: bool = False) -> Client:
         namespace=settings.temporal_namespace,
         data_converter=data_converter(settings),
         lazy=lazy,
+        interceptors=interceptors,
     )
 
 

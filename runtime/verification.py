@@ -1,22 +1,23 @@
 """The re-check of everything recorded, from Postgres alone, in one snapshot and little memory."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 import orjson
 
-from policy.audit_chain import ChainCheck, Fault
+from policy.audit_chain import ChainCheck, Event, Fault
 from policy.audit_trail import Pair, Trail, check_ticket, check_transitions
-from policy.custody import check_evidence, check_packet
-from policy.packet import ARTIFACT_TYPE
+from policy.custody import check_custody
 from policy.shapes import timeline_shape
 from runtime.database import CONNECT_TIMEOUT_SECONDS, Connection, DatabaseError
-from runtime.log_checks import ANSWER_CHECKS, LOG_CHECKS, LOST_ROWS
+from runtime.log_checks import LOG_CHECKS, LOST_ROWS
 
 BATCH_ROWS = 2000
 
@@ -53,13 +54,16 @@ TENANT_EVENTS = f"""
      WHERE ticket_id IS NULL AND $1::uuid IS NULL AND ($2::text IS NULL OR tenant_id = $2)
      ORDER BY tenant_id, seq
 """  # noqa: S608
-TICKETS = "SELECT id, state::text FROM tickets WHERE id = ANY ($1)"
+TICKETS = "SELECT id AS ticket_id, state::text FROM tickets WHERE id = ANY ($1)"
 TRANSITIONS = """
     SELECT id, tenant_id, ticket_id, from_state::text, to_state::text, audit_event_id, created_at
       FROM ticket_state_transitions WHERE ticket_id = ANY ($1) ORDER BY ticket_id, seq
 """
 EVIDENCE = "SELECT * FROM evidence_items WHERE ticket_id = ANY ($1) ORDER BY ticket_id, created_at"
-ARTIFACTS = "SELECT * FROM closeout_artifacts WHERE ticket_id = ANY ($1) AND artifact_type = $2"
+ARTIFACTS = """
+    SELECT * FROM closeout_artifacts
+     WHERE ticket_id = ANY ($1) AND artifact_type = 'closeout_packet'
+"""
 COUNTS = """
     SELECT (SELECT count(*) FROM command_log
              WHERE ($1::uuid IS NULL OR ticket_id = $1) AND ($2::text IS NULL OR tenant_id = $2)),
@@ -82,137 +86,164 @@ class Scope:
     tenant: str | None = None
 
 
+class Finding(NamedTuple):
+    """A fault, and the id of the row that the judgement relies on."""
+
+    fault: Fault
+    witness: str | None
+
+
 @dataclass
 class Verification:
-    """One re-check. `rows` counts what was looked at, by table; `progress` hears of each batch."""
+    """One re-check. `rows` counts what was looked at, by table; `progress` hears of each batch.
 
-    conn: Connection
+    Two connections share one snapshot: the chains are followed on the first, row by row, while
+    the second runs the cross-checks of the log.
+    """
+
+    url: str
     legal: Collection[Pair]
     scope: Scope = Scope()
     progress: Callable[["Verification"], None] = lambda _: None
     rows: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
-    _named: set[tuple[str, str]] = field(default_factory=set)
-    _suspects: set[str] = field(default_factory=set)
+    _named: set[str] = field(default_factory=set)
     _torn: set[str] = field(default_factory=set)
 
     async def faults(self) -> AsyncIterator[Fault]:
         """Yield every tampered row once. Raises `BlindRoleError` where rows would be hidden."""
         began = time.monotonic()
-        async with self.conn.transaction(isolation="repeatable_read", readonly=True):
-            await self._must_see_everything()
-            async for fault in self._all():
-                if fault.row_id is None or (fault.table, fault.row_id) not in self._named:
+        async with _reading(self.url) as conn, _reading(self.url) as second:
+            await _must_see_everything(conn)
+            snapshot = await conn.fetchval("SELECT pg_export_snapshot()")
+            await second.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            async for fault in self._all(conn, second):
+                self.seconds = time.monotonic() - began
+                if fault.row_id is None or fault.row_id not in self._named:
                     yield fault
                 if fault.row_id is not None:
-                    self._named.add((fault.table, fault.row_id))
-                self.seconds = time.monotonic() - began
+                    self._named.add(fault.row_id)
         self.seconds = time.monotonic() - began
 
-    async def _all(self) -> AsyncIterator[Fault]:
-        for statement in LOST_ROWS:
-            async for fault in self._query(statement):
-                self._torn |= {fault.ticket_id} if fault.ticket_id else set()
-                yield fault
-        async for fault in self._ticket_chains():
+    async def _all(self, conn: Connection, second: Connection) -> AsyncIterator[Fault]:
+        for fault, _ in await self._findings(conn, LOST_ROWS):
+            if fault.row_id is None and fault.ticket_id is not None:
+                self._torn.add(fault.ticket_id)
             yield fault
-        async for fault in self._tenant_chains():
-            yield fault
-        for statement in LOG_CHECKS:
-            async for fault in self._query(statement):
-                self._suspects |= {fault.row_id} if fault.row_id else set()
+        cross_check = asyncio.create_task(self._cross_check(second))
+        try:
+            async for fault in self._ticket_chains(conn):
                 yield fault
-        for statement in ANSWER_CHECKS:
-            async for fault in self._query(statement):
+            async for fault in self._tenant_chains(conn):
                 yield fault
-        counts = await self.conn.fetchrow(COUNTS, self.scope.ticket, self.scope.tenant)
-        self.rows["command_log"], self.rows["idempotency_keys"] = counts or (0, 0)
+            for fault, witness in await cross_check:
+                if witness not in self._named and witness not in self._torn:
+                    yield fault
+                    # What the log says of this ticket is in doubt; it is no witness any more.
+                    self._torn |= {fault.ticket_id} if fault.ticket_id else set()
+        finally:
+            cross_check.cancel()
 
-    async def _must_see_everything(self) -> None:
-        hidden = await self.conn.fetch(SIGHT, list(CHECKED_TABLES))
-        if hidden:
-            names = ", ".join(row["table_name"] for row in hidden)
-            raise BlindRoleError(
-                f"this login does not see every row of {names}: use the owner's,"
-                " or a role with BYPASSRLS and SELECT"
-            )
+    async def _cross_check(self, conn: Connection) -> list[Finding]:
+        log, answers = await conn.fetchrow(COUNTS, self.scope.ticket, self.scope.tenant) or (0, 0)
+        self.rows["command_log"], self.rows["idempotency_keys"] = log, answers
+        return await self._findings(conn, LOG_CHECKS)
 
-    async def _ticket_chains(self) -> AsyncIterator[Fault]:
+    async def _findings(self, conn: Connection, statements: Iterable[str]) -> list[Finding]:
+        found = []
+        for statement in statements:
+            for row in await conn.fetch(statement, self.scope.ticket, self.scope.tenant):
+                table, row_id, ticket_id, problem, witness = row
+                fault = Fault(table, _text(row_id), _text(ticket_id), problem)
+                found.append(Finding(fault, _text(witness)))
+        return found
+
+    async def _ticket_chains(self, conn: Connection) -> AsyncIterator[Fault]:
         trails: list[Trail] = []
-        async for event in self._events(TICKET_EVENTS):
-            ticket_id = event["ticket_id"]
-            if not trails or trails[-1].ticket_id != ticket_id:
-                if sum(trail.length for trail in trails) >= BATCH_ROWS:
-                    for fault in await self._check(trails):
-                        yield fault
-                    trails = []
-                trails.append(Trail(ticket_id, torn=ticket_id in self._torn))
-            trails[-1].add(event)
-        for fault in await self._check(trails):
+        async for batch in self._events(conn, TICKET_EVENTS):
+            last = trails.pop() if trails else None
+            for fault in await self._check(conn, trails):
+                yield fault
+            trails = [last] if last else []
+            for event in batch:
+                ticket_id = event["ticket_id"]
+                if not trails or trails[-1].ticket_id != ticket_id:
+                    trails.append(Trail(ticket_id, torn=ticket_id in self._torn))
+                trails[-1].add(event)
+        for fault in await self._check(conn, trails):
             yield fault
 
-    async def _check(self, trails: Sequence[Trail]) -> list[Fault]:
+    async def _check(self, conn: Connection, trails: Sequence[Trail]) -> list[Fault]:
         ids = [UUID(trail.ticket_id) for trail in trails]
-        tickets = {str(row["id"]): dict(row) for row in await self.conn.fetch(TICKETS, ids)}
-        transitions = _by_ticket(await self.conn.fetch(TRANSITIONS, ids))
-        evidence = _by_ticket(await self.conn.fetch(EVIDENCE, ids))
-        packets = _by_ticket(await self.conn.fetch(ARTIFACTS, ids, ARTIFACT_TYPE))
-        self._count(tickets=tickets, ticket_state_transitions=transitions)
-        self._count(evidence_items=evidence, closeout_artifacts=packets)
+        tickets = self._grouped("tickets", await conn.fetch(TICKETS, ids))
+        transitions = self._grouped("ticket_state_transitions", await conn.fetch(TRANSITIONS, ids))
+        evidence = self._grouped("evidence_items", await conn.fetch(EVIDENCE, ids))
+        packets = self._grouped("closeout_artifacts", await conn.fetch(ARTIFACTS, ids))
         found: list[Fault] = []
         for trail in trails:
             mine = trail.ticket_id
             found += trail.faults
-            found += check_transitions(trail, transitions.get(mine, []), self.legal)
-            found += check_evidence(trail, evidence.get(mine, []))
-            found += check_packet(trail, next(iter(packets.get(mine, [])), None))
-            found += check_ticket(trail, tickets.get(mine))
-            self._suspects |= trail.suspects
+            steps = [row for row in transitions.get(mine, []) if str(row["id"]) not in self._named]
+            found += check_transitions(trail, steps, self.legal)
+            found += check_custody(trail, evidence.get(mine, []), _only(packets.get(mine)))
+            found += check_ticket(trail, _only(tickets.get(mine)))
             if trail.is_torn:
                 self._torn.add(mine)
         self.progress(self)
         return found
 
-    async def _tenant_chains(self) -> AsyncIterator[Fault]:
+    async def _tenant_chains(self, conn: Connection) -> AsyncIterator[Fault]:
         tenant, chain = None, ChainCheck()
-        async for event in self._events(TENANT_EVENTS):
-            if event["tenant_id"] != tenant:
-                tenant, chain = event["tenant_id"], ChainCheck()
-            for fault in chain.add(event):
-                self._suspects |= {fault.row_id} if fault.row_id else set()
-                yield fault
+        async for batch in self._events(conn, TENANT_EVENTS):
+            for event in batch:
+                if event["tenant_id"] != tenant:
+                    tenant, chain = event["tenant_id"], ChainCheck()
+                for fault in chain.add(event):
+                    yield fault
 
-    async def _events(self, statement: str) -> AsyncIterator[dict[str, Any]]:
-        cursor = await self.conn.cursor(statement, self.scope.ticket, self.scope.tenant)
+    async def _events(self, conn: Connection, statement: str) -> AsyncIterator[list[Event]]:
+        cursor = await conn.cursor(statement, self.scope.ticket, self.scope.tenant)
         while rows := await cursor.fetch(BATCH_ROWS):
             self.rows["audit_events"] += len(rows)
-            for row in rows:
-                yield {**timeline_shape(dict(row)), "hash": row["hash"]}
+            yield [{**timeline_shape(row), "hash": row["hash"]} for row in map(dict, rows)]
 
-    async def _query(self, statement: str) -> AsyncIterator[Fault]:
-        suspects, torn = sorted(self._suspects), sorted(self._torn)
-        scope = (self.scope.ticket, self.scope.tenant)
-        async for row in self.conn.cursor(statement, *scope, suspects, torn):
-            table, row_id, ticket_id, problem = row
-            yield Fault(table, row_id and str(row_id), ticket_id and str(ticket_id), problem)
-
-    def _count(self, **found: Collection[Any]) -> None:
-        for table, rows in found.items():
-            groups = rows.values() if isinstance(rows, dict) else rows
-            self.rows[table] += sum(len(g) if isinstance(g, list) else 1 for g in groups)
+    def _grouped(
+        self, table: str, rows: Sequence[asyncpg.Record]
+    ) -> dict[str, list[dict[str, Any]]]:
+        self.rows[table] += len(rows)
+        grouped: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            grouped.setdefault(str(row["ticket_id"]), []).append(dict(row))
+        return grouped
 
 
-async def open_for_verification(url: str) -> Connection:
-    """Return a connection in the role of the login itself; jsonb values are Python objects."""
+@asynccontextmanager
+async def _reading(url: str) -> AsyncIterator[Connection]:
+    """Open a read-only snapshot in the role of the login; jsonb values are Python objects."""
     conn = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
-    await conn.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=str, decoder=orjson.loads, format="text"
-    )
-    return conn
+    try:
+        await conn.set_type_codec(
+            "jsonb", schema="pg_catalog", encoder=str, decoder=orjson.loads, format="text"
+        )
+        async with conn.transaction(isolation="repeatable_read", readonly=True):
+            yield conn
+    finally:
+        await conn.close()
 
 
-def _by_ticket(rows: Iterable[asyncpg.Record]) -> dict[str, list[dict[str, Any]]]:
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        grouped.setdefault(str(row["ticket_id"]), []).append(dict(row))
-    return grouped
+async def _must_see_everything(conn: Connection) -> None:
+    hidden = await conn.fetch(SIGHT, list(CHECKED_TABLES))
+    if hidden:
+        names = ", ".join(row["table_name"] for row in hidden)
+        raise BlindRoleError(
+            f"this login does not see every row of {names}: use the owner's,"
+            " or a role with BYPASSRLS and SELECT"
+        )
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _only(rows: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    return rows[0] if rows else None

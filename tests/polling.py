@@ -10,7 +10,7 @@ POLL_SECONDS = 0.02
 
 
 async def eventually(
-    question: Callable[[], Awaitable[T]], *, within: float = 20, what: str = "the fact"
+    question: Callable[[], Awaitable[T | None]], *, within: float = 20, what: str = "the fact"
 ) -> T:
     """Ask until the answer is truthy and return it; fail after `within` seconds."""
     deadline = time.monotonic() + within

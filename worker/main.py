@@ -21,6 +21,7 @@ from runtime.settings import Settings, load_settings
 from runtime.signing import command_key
 from runtime.store import EvidenceStore
 from runtime.temporal import connect_temporal, ensure_search_attributes
+from runtime.tracing import open_tracing
 from workflows.ticket import TicketWorkflow
 
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
@@ -62,16 +63,18 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tracing = open_tracing(settings, "dispatch-worker")
     pool = await create_pool(
         settings.database_url.get_secret_value(),
         max_size=settings.db_pool_max,
         application_name="dispatch-worker",
+        on_query=tracing.on_query,
     )
     try:
         async with pool.acquire() as conn:
             await assert_application_role(conn)
             key = await command_key(settings, conn)
-        client = await connect_temporal(settings)
+        client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
         async with build_worker(client, settings, pool, key):
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
@@ -79,6 +82,7 @@ async def run(settings: Settings) -> None:
             log.info("worker.stopping")
     finally:
         await pool.close()
+        tracing.close()
 
 
 def main() -> None:

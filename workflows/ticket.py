@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
 
 LOCAL_LIMIT = timedelta(seconds=5)
 ACTIVITY_LIMIT = timedelta(seconds=30)
+LONGEST_TIMER = timedelta(days=365)
 SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the engine's
 ONCE = RetryPolicy(maximum_attempts=1)
 FOREVER = RetryPolicy(
@@ -157,7 +158,7 @@ class TicketWorkflow:
         if ringing and self._timer is not None:
             self._timer.cancel()
         self._timer_due = ticket.due_at
-        delay = max(ticket.due_at - workflow.now(), SHORTEST_TIMER)
+        delay = min(max(ticket.due_at - workflow.now(), SHORTEST_TIMER), LONGEST_TIMER)
         self._timer = asyncio.create_task(self._ring(delay, ticket.due_for or "deadline"))
 
     async def _ring(self, delay: timedelta, reason: str) -> None:

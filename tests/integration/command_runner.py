@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from activities.object_store import ObjectStore
 from activities.ticket import PostgresTicketActivities
 from contracts.signing import sign
 from policy.bundle import Bundle, load_bundle
@@ -96,7 +97,8 @@ class Runner:
     account: UUID
     site: UUID
     tech: UUID
-    store: MemoryStore = field(default_factory=MemoryStore)
+    memory: MemoryStore = field(default_factory=MemoryStore)
+    store: ObjectStore | None = None
     bundle: Bundle = field(default_factory=load_bundle)
 
     def command(
@@ -144,7 +146,9 @@ class Runner:
 
     async def send(self, command: Command) -> Answer:
         """Run a prepared command and return its recorded answer."""
-        activities = PostgresTicketActivities(self.pool, self.bundle, KEY, self.store)
+        activities = PostgresTicketActivities(
+            self.pool, self.bundle, KEY, self.store or self.memory
+        )
         outcome = await activities.execute_command(sign(KEY, command))
         row = await self.owner.fetchrow(ANSWER, command.command_id)
         assert row is not None

@@ -1,217 +1,73 @@
-"""One whole stack for the session (Postgres, Temporal, S3, worker, API) and clients of its gateway.
+"""One whole stack for the session: Postgres, Temporal, S3, worker and API.
 
 A test module says `pytest_plugins = ["tests.integration.stack_fixture"]` and uses `gateway`.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from queue import SimpleQueue
 
-import asyncpg
 import httpx
-import jwt
 import pytest
-from starlette.types import ASGIApp, Message
 
-from api.app import create_app
-from runtime.database import Connection
 from runtime.settings import load_settings
 from runtime.stack import EmbeddedStack
+from tests.integration.gateway import TestGateway
 
 START_LIMIT_SECONDS = 90
-PAYLOAD_OF_NEW = {"summary": "Door does not latch"}
-Headers = dict[str, str]
-
-
-@dataclass(frozen=True)
-class TestGateway:
-    """The running gateway in dev mode, a client of it, and the seeded demo fixtures."""
-
-    __test__ = False
-
-    url: str
-    env: Mapping[str, str]
-    owner_url: str
-    http: httpx.Client
-    account_id: str
-    site_id: str
-    tech_id: str
-
-    @staticmethod
-    def as_role(role: str, **headers: str) -> Headers:
-        """Return dev headers; further ones by keyword, such as X_Account_Scope="..."."""
-        named = {name.replace("_", "-"): text for name, text in headers.items()}
-        return {"X-Actor-Id": f"{role}-1", "X-Actor-Role": role, **named}
-
-    def bearer(self, role: str, **claims: object) -> Headers:
-        """Return the header of a token with an unlimited scope, unless `claims` say otherwise."""
-        base = {
-            "sub": f"{role}-1",
-            "role": role,
-            "exp": datetime.now(UTC) + timedelta(hours=1),
-            "scope": {"account_ids": "*", "site_ids": "*"},
-        }
-        secret = self.env["DISPATCH_AUTH_JWT_SECRET"]
-        return {"Authorization": f"Bearer {jwt.encode({**base, **claims}, secret, 'HS256')}"}
-
-    def get(self, path: str, role: str = "dispatcher", **params: Any) -> httpx.Response:  # noqa: ANN401
-        """Read as `role`; query parameters by keyword."""
-        return self.http.get(path, params=params, headers=self.as_role(role))
-
-    def post(
-        self,
-        path: str,
-        body: object,
-        role: str = "dispatcher",
-        *,
-        key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        """Send a command as `role`, under a fresh idempotency key unless `key` is given."""
-        identity = dict(headers or self.as_role(role))
-        return self.http.post(
-            path, json=body, headers={**identity, "Idempotency-Key": key or str(uuid4())}
-        )
-
-    def done(self, path: str, body: object, role: str = "dispatcher") -> Any:  # noqa: ANN401
-        """Send a command that must succeed, and return its answer."""
-        answer = self.post(path, body, role)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def new_ticket(self, **fields: object) -> str:
-        """Create a ticket at the demo site and return its id."""
-        place = {"account_id": self.account_id, "site_id": self.site_id}
-        return str(self.done("/tickets", {**place, **PAYLOAD_OF_NEW, **fields})["id"])
-
-    def ready_ticket(self, incident_type: str = "DOOR_WONT_LATCH", **triage: object) -> str:
-        """Create a ticket in READY_TO_SCHEDULE."""
-        ticket = self.new_ticket()
-        what = {"priority": "URGENT", "incident_type": incident_type, "ready_to_schedule": True}
-        self.done(f"/tickets/{ticket}/triage", {**what, **triage})
-        return ticket
-
-    def scheduled_ticket(self) -> str:
-        """Create a ticket in SCHEDULED, for tomorrow."""
-        ticket = self.ready_ticket()
-        window = self.window()
-        self.done(f"/tickets/{ticket}/schedule/propose", {"options": [window]})
-        self.done(f"/tickets/{ticket}/schedule/confirm", window)
-        return ticket
-
-    def ticket_in_progress(self) -> str:
-        """Create a ticket in IN_PROGRESS, assigned to the demo technician."""
-        ticket = self.scheduled_ticket()
-        self.done(f"/tickets/{ticket}/assignment/dispatch", {"tech_id": self.tech_id})
-        self.done(f"/tickets/{ticket}/tech/check-in", {"timestamp": datetime.now(UTC).isoformat()})
-        return ticket
-
-    @staticmethod
-    def window(hours_from_now: float = 24) -> dict[str, str]:
-        """Return a window of two hours."""
-        start = datetime.now(UTC) + timedelta(hours=hours_from_now)
-        return {"start": start.isoformat(), "end": (start + timedelta(hours=2)).isoformat()}
-
-    @asynccontextmanager
-    async def owner(self) -> AsyncIterator[Connection]:
-        """Connect as the owner of the schema, whom row-level security does not bind."""
-        conn = await asyncpg.connect(self.owner_url)
-        try:
-            yield conn
-        finally:
-            await conn.close()
-
-    @asynccontextmanager
-    async def sibling(self, **env: str) -> AsyncIterator[httpx.AsyncClient]:
-        """Run a second gateway in this process, on the same servers with other settings."""
-        settings, _ = load_settings({**self.env, **env})
-        app = create_app(settings)
-        async with _lifespan(app):
-            transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://sibling") as client:
-                yield client
+UNLIMITED = {"DISPATCH_RATE_LIMITS": "off"}
 
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestGateway]:
     """Run the stack in a thread of its own for the whole session."""
-    with _running(tmp_path_factory.mktemp("gateway")) as stack:
-        env = dict(stack.env)
-        settings, _ = load_settings(env)
-        url = env["DISPATCH_API_URL"]
-        with httpx.Client(base_url=url, timeout=30) as http:
-            yield TestGateway(
-                url=url,
-                env=env,
-                owner_url=stack.owner_database_url or "",
-                http=http,
-                account_id=str(settings.demo_account_id),
-                site_id=str(settings.demo_site_id),
-                tech_id=str(settings.demo_tech_id),
-            )
+    with running(tmp_path_factory.mktemp("gateway")) as stack, gateway_of(stack) as found:
+        yield found
 
 
-class _running:  # noqa: N801  used as a function
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._started = threading.Event()
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stack: EmbeddedStack | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run)
+@contextmanager
+def gateway_of(stack: EmbeddedStack) -> Iterator[TestGateway]:
+    """Return the gateway of a running stack."""
+    env = dict(stack.env)
+    settings, _ = load_settings(env)
+    url = env["DISPATCH_API_URL"]
+    with httpx.Client(base_url=url, timeout=30) as http:
+        yield TestGateway(
+            url=url,
+            env=env,
+            owner_url=stack.owner_database_url or "",
+            http=http,
+            account_id=str(settings.demo_account_id),
+            site_id=str(settings.demo_site_id),
+            tech_id=str(settings.demo_tech_id),
+        )
 
-    def __enter__(self) -> EmbeddedStack:
-        self._thread.start()
-        assert self._started.wait(START_LIMIT_SECONDS), "the stack did not start in time"
-        if self._error is not None or self._stack is None:
-            raise RuntimeError("the stack did not start") from self._error
-        return self._stack
 
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(START_LIMIT_SECONDS)
+@contextmanager
+def running(folder: Path) -> Iterator[EmbeddedStack]:
+    """Run a stack in a thread of its own, whose loop supervises it whatever loop a test uses."""
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+    ready: SimpleQueue[EmbeddedStack | None] = SimpleQueue()
 
-    def _run(self) -> None:
-        asyncio.run(self._serve())
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    async def serve() -> None:
         try:
-            async with EmbeddedStack(self._folder) as stack:
-                self._stack = stack
-                self._started.set()
-                await self._stop.wait()
-        except BaseException as error:
-            self._error = error
-            raise
+            async with EmbeddedStack(folder, environ=UNLIMITED) as stack:
+                ready.put(stack)
+                await stop.wait()
         finally:
-            self._started.set()
+            ready.put(None)
 
-
-@asynccontextmanager
-async def _lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    """Drive the lifespan protocol of an ASGI application."""
-    inbox: asyncio.Queue[Message] = asyncio.Queue()
-    outbox: asyncio.Queue[Message] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    task = asyncio.create_task(app(scope, inbox.get, outbox.put))  # type: ignore[arg-type]
-    await inbox.put({"type": "lifespan.startup"})
-    started = await outbox.get()
-    assert started["type"] == "lifespan.startup.complete", started
-    yield
-    await inbox.put({"type": "lifespan.shutdown"})
-    await outbox.get()
-    await task
-
-
-def fresh_id() -> UUID:
-    """Return an id that nothing has."""
-    return uuid4()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    started = ready.get(timeout=START_LIMIT_SECONDS)
+    assert started is not None, "the stack did not start"
+    try:
+        yield started
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

@@ -48,7 +48,7 @@ async def test_an_upload_is_announced_verified_and_recorded_once(runner: Runner)
     missing = await runner.run("evidence.finalize", uri, ticket)
     assert missing.error["failure"] == "OBJECT_NOT_FOUND"
     found = StoredObject(size_bytes=7, sha256=SHA256, content_type="image/jpeg", version_id="v1")
-    runner.store.held = {row["object_key"]: found}
+    runner.memory.held = {row["object_key"]: found}
     item = await runner.done(
         "evidence.finalize", {**uri, "metadata": {"sha256": "x", "a": 1}}, ticket
     )
@@ -68,13 +68,13 @@ async def test_an_upload_is_announced_verified_and_recorded_once(runner: Runner)
 
 async def test_without_a_store_the_same_key_may_be_repeated_later(runner: Runner) -> None:
     ticket, key = await runner.create(), str(uuid4())
-    runner.store.held = None
+    runner.memory.held = None
     down = await runner.run("evidence.presign", ANNOUNCED, ticket, request_id=key)
     assert (down.status, down.code) == (503, "OBJECT_STORE_UNAVAILABLE")
-    runner.store.held = {}
+    runner.memory.held = {}
     up = await runner.run("evidence.presign", ANNOUNCED, ticket, request_id=key)
     assert up.status == 201
-    runner.store.held = None
+    runner.memory.held = None
     final = await runner.run("evidence.finalize", {"uri": up.body["uri"]}, ticket)
     assert final.code == "OBJECT_STORE_UNAVAILABLE"
 
@@ -93,7 +93,7 @@ async def test_with_look_ups_on_a_reference_must_exist(runner: Runner) -> None:
     item = {"kind": "PHOTO", "uri": "s3://evidence/a"}
     refused = await runner.run("closeout.add_evidence", item, ticket)
     assert refused.error["head_check_failure"] == "UNREACHABLE_URI"
-    runner.store.heads = {"s3://evidence/a": LookUp()}
+    runner.memory.heads = {"s3://evidence/a": LookUp()}
     await runner.done("closeout.add_evidence", item, ticket)
 
 
@@ -172,7 +172,7 @@ async def test_a_reopened_ticket_keeps_its_sealed_evidence(runner: Runner) -> No
 async def test_a_rejected_finalize_leaves_the_upload_open(runner: Runner) -> None:
     ticket = await runner.create()
     presigned = await runner.done("evidence.presign", ANNOUNCED, ticket)
-    runner.store.held = {presigned["object_key"]: StoredObject(size_bytes=8)}
+    runner.memory.held = {presigned["object_key"]: StoredObject(size_bytes=8)}
     answer = await runner.run("evidence.finalize", {"uri": presigned["uri"]}, ticket)
     expected = {"failure": "SIZE_MISMATCH", "expected": 7, "actual": 8}
     assert {name: answer.error[name] for name in expected} == expected

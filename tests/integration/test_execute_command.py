@@ -145,7 +145,7 @@ async def test_equal_commands_at_once_have_one_effect(runner: Runner) -> None:
 async def test_a_command_without_the_gateways_mac_is_recorded_as_denied(runner: Runner) -> None:
     ticket = await runner.create()
     cancel = runner.command("ticket.cancel", {"reason": "Mine now"}, ticket)
-    activities = PostgresTicketActivities(runner.pool, runner.bundle, KEY, runner.store)
+    activities = PostgresTicketActivities(runner.pool, runner.bundle, KEY, runner.memory)
     outcome = await activities.execute_command(sign(b"x" * 32, cancel))
     assert outcome.code == "INVALID_AUTH_TOKEN"
     assert outcome.ticket is not None

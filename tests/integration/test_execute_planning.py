@@ -21,7 +21,14 @@ SELECT gen_random_uuid(), 'T' || n, CASE n % 2 WHEN 0 THEN 'CA' ELSE 'TX' END
   FROM generate_series(1, 2000) n
 """
 THEIR_SKILLS = "INSERT INTO technician_skills SELECT id, 'DEFAULT' FROM technicians WHERE id <> $1"
-HOURS = "INSERT INTO technician_availability SELECT id, d, '00:00', '24:00' FROM technicians, generate_series(0, 6) d"  # noqa: E501
+TAKEN = """
+INSERT INTO dispatch_outbox (aggregate_type, aggregate_id, event_type, payload, idempotency_key)
+VALUES ('other', '1', 'e', '{}', $1)
+"""
+HOURS = """
+INSERT INTO technician_availability
+SELECT id, d, '00:00', '24:00' FROM technicians, generate_series(0, 6) d
+"""
 
 
 @pytest.fixture
@@ -184,6 +191,26 @@ async def test_an_unassigned_job_keeps_its_schedule_and_a_resumed_one_may_not(
     row = await runner.row(TICKET, other)
     assert (row["state"], row["assigned_tech_id"]) == ("SCHEDULED", None)
     assert row["scheduled_start"] is not None
+
+
+async def test_a_taken_message_key_aborts_the_command(runner: Runner) -> None:
+    ticket = await runner.in_progress()
+    await runner.done("dispatch.force_hold", {}, ticket)
+    await runner.done("dispatch.resume", {"resume_to": "READY_TO_SCHEDULE"}, ticket)
+    await runner.done("schedule.propose", {"options": [WINDOW]}, ticket)
+    first = await runner.row(
+        "SELECT * FROM dispatch_outbox WHERE event_type = 'schedule.confirm.sms'"
+    )
+    taken = f"{first['idempotency_key']}:2"
+    await runner.owner.execute(TAKEN, taken)
+    refused = await runner.run("schedule.confirm", WINDOW, ticket)
+    assert (refused.status, refused.code) == (409, "OUTBOX_CONFLICT")
+    assert refused.error["idempotency_key"] == taken
+    assert (await runner.row(TICKET, ticket))["state"] == "SCHEDULE_PROPOSED"
+    await runner.owner.execute("DELETE FROM dispatch_outbox WHERE idempotency_key = $1", taken)
+    answer = await runner.run("schedule.confirm", WINDOW, ticket)
+    audit = await runner.audit(answer.command_id)
+    assert audit["payload"]["confirmation_ordinal"] == 2
 
 
 async def test_a_bypass_needs_no_schedule(runner: Runner) -> None:

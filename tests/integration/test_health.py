@@ -3,7 +3,7 @@
 import pytest
 
 from policy.bundle import load_bundle
-from tests.integration.stack_fixture import TestGateway
+from tests.integration.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 

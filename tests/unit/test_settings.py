@@ -29,7 +29,7 @@ def test_an_empty_environment_gives_the_contracts_defaults() -> None:
     assert settings.worker_actor_id == "dispatch-worker-system"
     assert settings.evidence_max_bytes == 100 * 2**20
     assert settings.demo_tech_id == UUID("00000000-0000-0000-0000-000000000083")
-    assert "SOP" in settings.intake_sop_handoff_prompt
+    assert settings.intake_sop_handoff_prompt is None  # the bundle has one
 
 
 @pytest.mark.parametrize(

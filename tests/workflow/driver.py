@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
@@ -21,9 +21,7 @@ from worker.main import OUR_PURE_MODULES
 from workflows.ticket import TicketWorkflow
 
 TENANT = "default"
-DISPATCHER = Actor(
-    actor_id="dispatcher-1", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN
-)
+DISPATCHER = Actor(actor_id="dispatcher-1", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN)
 SUBMITTED_AT = datetime.fromisoformat("2026-11-21T08:00:00Z")
 
 

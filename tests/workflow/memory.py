@@ -26,8 +26,9 @@ LIFECYCLE = {
 class InMemoryTicketActivities(TicketActivities):
     """A sibling of the Postgres activities: a denial moves nothing, a repeat changes nothing.
 
-    `deadlines` are ahead of every ticket until a look finds them past by the `clock`; `local_fault`
-    is raised by local attempts, and `gate` holds commands back while it is closed.
+    `deadlines` are ahead of every ticket until a look finds them past by the `clock`; views of
+    outcomes leave out what is past if `hides_passed`, as for deadlines that passed before the
+    command. `local_fault` is raised by local attempts, and a closed `gate` holds commands back.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -37,6 +38,7 @@ class InMemoryTicketActivities(TicketActivities):
         self.views: dict[UUID | None, TicketView] = {}
         self.looks: list[TimerFired] = []
         self.deadlines: set[datetime] = set()
+        self.hides_passed = False
         self.clock = clock
         self.local_fault: Exception | None = None
         self.gate = asyncio.Event()
@@ -58,7 +60,9 @@ class InMemoryTicketActivities(TicketActivities):
             self.running -= 1
         self.executed.append(signed)
         self.was_local.append(activity.info().is_local)
-        outcome = self.outcomes.get(signed.command.command_id) or self._decide(signed)
+        now = await self.clock()
+        ahead = {each for each in self.deadlines if each > now or not self.hides_passed}
+        outcome = self.outcomes.get(signed.command.command_id) or self._decide(signed, ahead)
         self.outcomes[outcome.command_id] = outcome
         return outcome
 
@@ -68,13 +72,13 @@ class InMemoryTicketActivities(TicketActivities):
         self.looks.append(fired)
         now = await self.clock()
         self.deadlines = {deadline for deadline in self.deadlines if deadline > now}
-        return self._shown(self.views.get(fired.ticket_id))
+        return self._shown(self.views.get(fired.ticket_id), self.deadlines)
 
-    def _shown(self, view: TicketView | None) -> TicketView | None:
-        due = {"due_at": min(self.deadlines, default=None), "due_for": "sla_warning"}
+    def _shown(self, view: TicketView | None, ahead: set[datetime]) -> TicketView | None:
+        due = {"due_at": min(ahead, default=None), "due_for": "sla_warning"}
         return view and view.model_copy(update=due)
 
-    def _decide(self, signed: SignedCommand) -> Outcome:
+    def _decide(self, signed: SignedCommand, ahead: set[datetime]) -> Outcome:
         command = signed.command
         view = self.views.get(command.ticket_id)
         state = LIFECYCLE.get((view.state if view else "", command.tool))
@@ -94,5 +98,5 @@ class InMemoryTicketActivities(TicketActivities):
                 terminal=state == "CANCELLED",
             )
             self.views[command.ticket_id] = view
-        shown = self._shown(view)
+        shown = self._shown(view, ahead)
         return Outcome(command_id=command.command_id, tool=command.tool, code=code, ticket=shown)

@@ -1,0 +1,153 @@
+"""The counters of this process, from 0 at its start (contract 15.2)."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+from prometheus_client import Histogram
+
+from policy.codes import Code
+
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+OTHER_METHOD = "OTHER"
+MAX_OVERRIDE_CODES = 100
+OTHER_CODE = "other"
+DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Commit(NamedTuple):
+    """What one decided command changed, as far as it is counted."""
+
+    tool_name: str
+    allowed: bool
+    transitions: tuple[tuple[str | None, str], ...]
+    override_code: str | None
+    snapshot_id: str | None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Return the commit in a row of `command_outcomes`."""
+        pairs = (pair.partition("->") for pair in row["transitions"])
+        return cls(
+            tool_name=row["tool_name"],
+            allowed=row["code"] is None,
+            transitions=tuple((before or None, after) for before, _, after in pairs),
+            override_code=row["override_code"],
+            snapshot_id=row["snapshot_id"],
+        )
+
+
+class Recent:
+    """Counts of the codes of the last so many seconds, by whole seconds."""
+
+    def __init__(self, seconds: int, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._buckets: deque[tuple[int, Counter[str]]] = deque()
+
+    def add(self, code: str) -> None:
+        """Count one occurrence now."""
+        now = int(self._clock())
+        if not self._buckets or self._buckets[-1][0] != now:
+            self._buckets.append((now, Counter()))
+            self._forget(now)
+        self._buckets[-1][1][code] += 1
+
+    def counts(self) -> Counter[str]:
+        """Return the counts of the window that ends now."""
+        self._forget(int(self._clock()))
+        return sum((counts for _, counts in self._buckets), Counter())
+
+    def _forget(self, now: int) -> None:
+        while self._buckets and self._buckets[0][0] <= now - self._seconds:
+            self._buckets.popleft()
+
+
+class Counters:
+    """Committed facts and requests that this process has seen. `changes` rises with each."""
+
+    def __init__(
+        self, window_minutes: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.requests: Counter[tuple[str, str, int]] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.transitions: Counter[tuple[str | None, str]] = Counter()
+        self.override_codes: Counter[str] = Counter()
+        self.replays = 0
+        self.with_snapshot = 0
+        self.without_snapshot = 0
+        self.changes = 0
+        self._recent = Recent(window_minutes * 60, clock) if window_minutes else None
+        self.durations = Histogram(
+            "dispatch_request_duration_seconds",
+            "How long requests took.",
+            ("method", "endpoint"),
+            registry=None,
+            buckets=DURATIONS,
+        )
+
+    def request(self, method: str, endpoint: str, status: int) -> None:
+        """Count a request."""
+        known = method if method in METHODS else OTHER_METHOD
+        self.requests[known, endpoint, status] += 1
+        self.changes += 1
+
+    def duration(self, method: str, endpoint: str, seconds: float) -> None:
+        """Count how long a request took."""
+        known = method if method in METHODS else OTHER_METHOD
+        self.durations.labels(known, endpoint).observe(seconds)
+
+    def error(self, code: str) -> None:
+        """Count an error that was answered."""
+        self.errors[code] += 1
+        if self._recent is not None:
+            self._recent.add(code)
+
+    def committed(self, commit: Commit) -> None:
+        """Count what a decided command changed."""
+        if not commit.allowed:
+            return
+        self.transitions.update(commit.transitions)
+        if commit.tool_name == "ticket.force_close":
+            self._override(commit.override_code or OTHER_CODE)
+        elif commit.tool_name == "assignment.dispatch" and commit.snapshot_id is None:
+            self.without_snapshot += 1
+        elif commit.tool_name == "assignment.dispatch":
+            self.with_snapshot += 1
+        self.changes += 1
+
+    def _override(self, code: str) -> None:
+        known = code in self.override_codes or len(self.override_codes) < MAX_OVERRIDE_CODES
+        self.override_codes[code if known else OTHER_CODE] += 1
+
+    def signal(self, *codes: Code) -> int:
+        """Return how often the codes were answered, since the start or within the window."""
+        counts = self.errors if self._recent is None else self._recent.counts()
+        return sum(counts[code] for code in codes)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the counters as they are answered; lists are sorted by their labels."""
+        return {
+            "requests_total": [
+                {"method": method, "endpoint": endpoint, "status": status, "count": count}
+                for (method, endpoint, status), count in sorted(self.requests.items())
+            ],
+            "errors_total": _by_code(self.errors),
+            "transitions_total": [
+                {"from_state": before, "to_state": after, "count": count}
+                for (before, after), count in sorted(
+                    self.transitions.items(), key=lambda item: (item[0][0] or "", item[0][1])
+                )
+            ],
+            "idempotency_replay_total": self.replays,
+            "idempotency_conflict_total": self.errors[Code.IDEMPOTENCY_PAYLOAD_MISMATCH],
+            "dispatch_override_close_total": self.override_codes.total(),
+            "dispatch_override_close_by_code": _by_code(self.override_codes),
+            "dispatch_assignments_with_snapshot_total": self.with_snapshot,
+            "dispatch_assignments_without_snapshot_total": self.without_snapshot,
+        }
+
+
+def _by_code(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [{"code": str(code), "count": count} for code, count in sorted(counts.items())]

@@ -1,0 +1,127 @@
+"""The technician's job packet, read from Postgres and, where configured, the object store."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from api.errors import ApiError
+from api.read_tools import ReadRequest
+from api.reading import reading, visible_ticket
+from api.reads import evidence_items, timeline_events
+from policy.access import binding_denial
+from policy.bundle import Bundle
+from policy.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
+from policy.job_packet import Place, job_packet
+from policy.model import Ticket
+from policy.shapes import actor_shape
+from policy.values import format_datetime
+from runtime.database import Connection, Pool
+
+SITE = """
+SELECT id::text, name, timezone, access_instructions, address1, address2, city, region,
+       postal_code, country
+  FROM sites WHERE id = $1
+"""
+CONTACT = """
+SELECT name, phone, role FROM contacts WHERE site_id = $1
+ ORDER BY is_authorized_requester DESC, escalation_level NULLS LAST, created_at, id LIMIT 1
+"""
+EXCEPTIONS = """
+SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
+ WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > $2
+"""
+COMPLETION = """
+SELECT tool_name, payload->'request' AS request FROM audit_events
+ WHERE ticket_id = $1 AND after_state = 'COMPLETED_PENDING_VERIFICATION'
+   AND tool_name IN ('tech.complete', 'closeout.candidate', 'dispatch.manual_bypass')
+ ORDER BY seq DESC LIMIT 1
+"""
+AUTONOMY = """
+SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_control_state
+ WHERE scope_type = 'GLOBAL' OR ticket_id = $1
+    OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
+"""
+ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
+LOOK_UP_SECONDS = 20
+UNANSWERED = LookUp(failure="HEAD_TIMEOUT", message="The object store did not answer in time.")
+
+
+class ReferenceStore(Protocol):
+    """Where evidence references are looked up."""
+
+    async def head(self, uri: str, version_id: str | None) -> LookUp:
+        """Return what is stored under `uri`; every failure is a value."""
+        ...
+
+
+class JobPackets:
+    """Reads job packets."""
+
+    def __init__(self, pool: Pool, bundle: Bundle, store: ReferenceStore) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._store = store
+
+    async def read(self, request: ReadRequest) -> dict[str, Any]:
+        """Return the answer of tech.job_packet."""
+        async with reading(self._pool, request.actor) as conn:
+            ticket, at = await visible_ticket(conn, request.actor, request.subject)
+            denial = binding_denial(request.actor, request.tool, ticket.assigned_tech_id)
+            if denial is not None:
+                raise ApiError(denial.code, details=denial.details)
+            facts = await _facts(conn, ticket, at)
+            place = await _place(conn, ticket)
+            events = await timeline_events(conn, ticket.id)
+        if self._bundle.evidence.require_head:
+            facts = facts.model_copy(update={"look_ups": await self._look_ups(facts.evidence)})
+        packet = job_packet(self._bundle, facts, request.actor.actor_role, place, events)
+        return {
+            "generated_at": format_datetime(at),
+            "actor": actor_shape(request.actor, request.tool),
+            "packet": packet,
+        }
+
+    async def _look_ups(self, evidence: Sequence[Evidence]) -> Mapping[str, LookUp]:
+        """Return what is stored for each reference, each looked up once."""
+        versions = {item.uri: item.object_version_id for item in evidence}
+        tasks = {
+            uri: asyncio.create_task(self._store.head(uri, version))
+            for uri, version in versions.items()
+        }
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=LOOK_UP_SECONDS)
+        found = {uri: task.result() if task.done() else UNANSWERED for uri, task in tasks.items()}
+        for task in tasks.values():
+            task.cancel()
+        return found
+
+
+async def _facts(conn: Connection, ticket: Ticket, at: datetime) -> Facts:
+    excepted = await conn.fetch(EXCEPTIONS, ticket.id, at)
+    completion = await conn.fetchrow(COMPLETION, ticket.id)
+    autonomy = await conn.fetch(AUTONOMY, ticket.id, ticket.incident_type or "")
+    return Facts(
+        now=at,
+        ticket=ticket,
+        audit_id=ticket.id,  # a read writes no row that would need new ids
+        new_ids=(ticket.id, ticket.id),
+        evidence=tuple(await evidence_items(conn, ticket.id)),
+        excepted_keys=frozenset(row["key"] for row in excepted),
+        completion=None
+        if completion is None
+        else CompletionContext(
+            tool_name=completion["tool_name"], request=completion["request"] or {}
+        ),
+        autonomy=tuple(AutonomyRow(**row) for row in autonomy),
+    )
+
+
+async def _place(conn: Connection, ticket: Ticket) -> Place:
+    row = await conn.fetchrow(SITE, ticket.site_id)
+    contact = await conn.fetchrow(CONTACT, ticket.site_id)
+    if row is None:
+        raise LookupError("a ticket's site exists")
+    fields = dict(row)
+    address = {name: fields.pop(name) for name in ADDRESS}
+    return Place(**fields, address=address, contact=None if contact is None else dict(contact))

@@ -1,0 +1,91 @@
+"""Opening what the gateway owns: connections, clients and everything built on them."""
+
+from contextlib import AsyncExitStack
+
+from api.alerts import Alerts
+from api.auth import Authenticator
+from api.autonomy_reads import AutonomyReads
+from api.bus import Bus
+from api.cockpit import Cockpit
+from api.counters import Counters
+from api.gateway import Gateway
+from api.health import Health
+from api.job_packet import JobPackets
+from api.pipeline import Pipeline
+from api.read_tools import ReadTools
+from api.reads import TicketReads
+from api.sinks import metrics_sink
+from api.surface import ToolSurface
+from api.waiting import Outcomes
+from policy.bundle import Bundle
+from runtime.database import Pool, assert_application_role, create_pool
+from runtime.settings import Settings
+from runtime.signing import command_key
+from runtime.store import EvidenceStore
+from runtime.temporal import connect_temporal
+from runtime.tracing import Tracing
+
+HEALTH_CONNECTIONS = 2
+
+
+async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made before
+    stack: AsyncExitStack,
+    settings: Settings,
+    bundle: Bundle,
+    authenticator: Authenticator,
+    tracing: Tracing,
+    counters: Counters,
+) -> Gateway:
+    """Open what the gateway owns; `stack` closes it."""
+    url = settings.database_url.get_secret_value()
+    pool = await create_pool(
+        url,
+        max_size=settings.db_pool_max,
+        application_name="dispatch-api",
+        on_query=tracing.on_query,
+    )
+    stack.push_async_callback(pool.close)
+    async with pool.acquire() as conn:
+        await assert_application_role(conn)
+        key = await command_key(settings, conn)
+    client = await connect_temporal(settings, lazy=True, interceptors=tracing.interceptors)
+    outcomes = Outcomes(pool, url, counters)
+    stack.push_async_callback(outcomes.stop)
+    await outcomes.start()
+    bus = Bus(pool, client, settings.temporal_task_queue, key, bundle)
+    # Its own connections: a busy pool must not make a healthy database look down.
+    spare = await create_pool(url, max_size=HEALTH_CONNECTIONS, application_name="dispatch-health")
+    stack.push_async_callback(spare.close)
+    health = Health(settings, bundle, spare, client)
+    surface = ToolSurface(bundle, health)
+    store = EvidenceStore(settings)
+    stack.callback(store.close)
+    await stack.enter_async_context(metrics_sink(settings.metrics_sink_path, counters))
+    return Gateway(
+        settings=settings,
+        bundle=bundle,
+        pipeline=Pipeline(bundle, authenticator, bus, outcomes, settings),
+        reads=read_tools(pool, bundle, store, surface),
+        health=health,
+        counters=counters,
+        alerts=Alerts(settings, bundle, counters, pool),
+        surface=surface,
+        pool=pool,
+    )
+
+
+def read_tools(pool: Pool, bundle: Bundle, store: EvidenceStore, surface: ToolSurface) -> ReadTools:
+    """Return the read tools by name."""
+    tickets, autonomy = TicketReads(pool, bundle), AutonomyReads(pool)
+    return ReadTools(
+        {
+            "ticket.get": tickets.ticket,
+            "ticket.timeline": tickets.timeline,
+            "closeout.list_evidence": tickets.evidence,
+            "dispatcher.cockpit": Cockpit(pool, bundle).read,
+            "tech.job_packet": JobPackets(pool, bundle, store).read,
+            "ops.autonomy.state": autonomy.state,
+            "ops.autonomy.replay": autonomy.replay,
+            "dispatch_contract_status": surface.status,
+        }
+    )

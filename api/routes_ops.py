@@ -1,0 +1,74 @@
+"""The routes for operators: metrics, alerts and runbooks (contract 15.2, 15.3)."""
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+
+from api.answers import Answer, json_answer
+from api.command_status import role_error
+from api.errors import ApiError
+from api.gateway import gateway_of
+from api.metrics import JSON, TEXT, exposition, json_metrics, preferred
+from api.runbooks import URL_PREFIX, runbook_text
+from api.serving import Route, trail_of
+from policy.codes import Code
+from policy.model import Role
+from runtime.database import DATABASE_FAULTS
+from runtime.environment import Mode
+
+OK = 200
+OPERATORS = (Role.OPS, Role.DISPATCHER, Role.ADMIN)
+
+
+def ops_routes() -> Iterator[Route]:
+    """Yield the routes."""
+    yield Route("GET", "/metrics", _metrics)
+    yield Route("GET", "/metrics/prometheus", _prometheus)
+    yield Route("GET", "/ops/alerts", _alerts)
+    yield Route("GET", URL_PREFIX + "{file}", _runbook)
+
+
+async def _metrics(request: Request) -> Answer:
+    await _admit(request)
+    return _rendered(request, preferred(request.headers.get("accept", "")))
+
+
+async def _prometheus(request: Request) -> Answer:
+    await _admit(request)
+    return _rendered(request, TEXT)
+
+
+def _rendered(request: Request, media_type: str) -> Answer:
+    """Return the metrics, this request among them."""
+    counters, trail = gateway_of(request).counters, trail_of(request)
+    counters.request(request.method, trail.endpoint, OK)
+    trail.counted = True
+    if media_type == JSON:
+        return json_answer(OK, json_metrics(counters))
+    content, content_type = exposition(counters, media_type)
+    return Answer(OK, content, {"Content-Type": content_type})
+
+
+async def _alerts(request: Request) -> Answer:
+    await _admit(request)
+    try:
+        return json_answer(OK, await gateway_of(request).alerts.report())
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+
+
+async def _runbook(request: Request) -> Answer:
+    text = runbook_text(request.path_params["file"])
+    if text is None:
+        raise ApiError(Code.NOT_FOUND)
+    return Answer(OK, text, {"Content-Type": "text/markdown; charset=utf-8"})
+
+
+async def _admit(request: Request) -> None:
+    """Let everybody in, but in production operators only, unless the settings open it."""
+    gateway = gateway_of(request)
+    if gateway.settings.mode is not Mode.PRODUCTION or gateway.settings.ops_public:
+        return
+    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
+    if identity.actor_role not in OPERATORS:
+        raise role_error(identity.actor_role, OPERATORS)

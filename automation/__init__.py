@@ -1,0 +1,1 @@
+"""Assignment automation: a client of the gateway that sends a technician where none is assigned."""

@@ -1,0 +1,92 @@
+"""Calls: an MCP tool call becomes a call of the gateway's `POST /tools/{name}`."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from mcp import types
+
+from mcp_server.answers import refusal, result_of, unreachable
+from mcp_server.keys import caller_of, derived_request_id
+from policy.bundle import Bundle, ToolRule
+from policy.codes import CODES, Code
+from policy.guide import load_guide
+from policy.registry import alias
+
+WAIT = "wait=25"
+_NAME = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What goes to the gateway. `derived`: the key was made from the call, not by the client."""
+
+    body: Mapping[str, Any]
+    derived: bool = False
+
+    @property
+    def request_id(self) -> str | None:
+        """The idempotency key."""
+        key = self.body.get("request_id")
+        return None if key is None else str(key)
+
+
+class ToolCalls:
+    """Passes calls on; `client` reaches the gateway, which alone judges them."""
+
+    def __init__(self, bundle: Bundle, client: httpx.AsyncClient) -> None:
+        self._tools = {alias(name): (name, rule) for name, rule in bundle.tools.items()}
+        self._client = client
+
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> types.CallToolResult:
+        """Return what the gateway says to one call; `headers` identify the caller."""
+        if _NAME.fullmatch(name) is None:
+            return _refused(Code.UNKNOWN_TOOL)
+        call = self._call(name, arguments, caller_of(headers))
+        try:
+            content = json.dumps(call.body).encode()
+        except RecursionError:
+            return _refused(Code.INVALID_JSON, call.request_id)
+        try:
+            answer = await self._client.post(
+                f"/tools/{name}", content=content, headers={"prefer": WAIT, **headers}
+            )
+        except httpx.TransportError as error:
+            return unreachable(call.request_id, str(error) or type(error).__name__)
+        return result_of(answer, call.request_id, derived=call.derived)
+
+    def _call(self, name: str, arguments: Mapping[str, Any], caller: str) -> Call:
+        if alias(name) not in self._tools:
+            return Call({"payload": dict(arguments)})
+        tool, rule = self._tools[alias(name)]
+        body = _body(rule, arguments)
+        repeat = load_guide().tools[tool].repeat
+        if repeat is None or body.get("request_id") is not None:
+            return Call(body)
+        said = {"ticket_id": str(body.get("ticket_id")).lower(), "payload": body["payload"]}
+        key = derived_request_id(caller, tool, repeat, said, datetime.now(UTC))
+        return Call({**body, "request_id": str(key)}, derived=True)
+
+
+def _body(rule: ToolRule, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments as the body of a tool call: what is no payload stands beside it."""
+    names = {"request_id"} if rule.mutating else set()
+    if rule.requires_ticket_id:
+        names.add("ticket_id")
+    beside = {name: value for name, value in arguments.items() if name in names}
+    payload = {name: value for name, value in arguments.items() if name not in names}
+    return {**beside, "payload": payload}
+
+
+def _refused(code: Code, request_id: str | None = None) -> types.CallToolResult:
+    spec = CODES[code]
+    error: dict[str, Any] = {"code": code.value, "message": spec.message}
+    if spec.dimension is not None:
+        error["policy_error"] = {"dimension": spec.dimension}
+    return refusal(spec.status, error, request_id)

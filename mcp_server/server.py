@@ -1,0 +1,53 @@
+"""The MCP server: lists the toolset and passes every call on to the gateway.
+
+Whoever hosts it gives it an HTTP client of the gateway and the headers that identify the caller:
+the gateway itself (in process, the headers of the MCP request), or `dispatch mcp` (its token).
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+from mcp import types
+from mcp.server import Server, ServerRequestContext
+
+from mcp_server.calls import ToolCalls
+from mcp_server.catalog import catalog
+from mcp_server.words import spoken
+from policy.bundle import Bundle
+from policy.guide import load_guide
+from policy.registry import alias
+
+Context = ServerRequestContext[Any, Any]
+HeadersOf = Callable[[Context], Mapping[str, str]]
+
+
+def mcp_server(bundle: Bundle, client: httpx.AsyncClient, headers_of: HeadersOf) -> Server[Any]:
+    """Return the server of the closed toolset; `client` reaches the gateway's `/tools`."""
+    tools = catalog(bundle)
+    calls = ToolCalls(bundle, client)
+
+    async def list_tools(
+        _: Context, __: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=list(tools.values()))
+
+    async def call_tool(
+        context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
+        return await calls.call(params.name, params.arguments or {}, headers_of(context))
+
+    def input_schema(name: str) -> Mapping[str, Any] | None:
+        tool = tools.get(alias(name))
+        return None if tool is None else tool.input_schema
+
+    return Server(
+        "real-dispatch",
+        version=version("real-dispatch"),
+        title="Real Dispatch",
+        instructions=spoken(load_guide().instructions),
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=input_schema,
+    )

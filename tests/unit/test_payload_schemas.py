@@ -1,0 +1,25 @@
+"""Every command publishes the JSON Schema of its payload."""
+
+from typing import Any
+
+import pytest
+
+from policy.registry import command_tool, payload_schemas
+from tests.unit.facts_builder import PAYLOADS, bundle
+
+SCHEMAS = payload_schemas(bundle().commands)
+CLOSED = {"ops.autonomy.pause", "ops.autonomy.rollback"}
+
+
+@pytest.mark.parametrize("tool", SCHEMAS)
+def test_a_schema_names_the_fields_and_what_is_required(tool: str) -> None:
+    schema: dict[str, Any] = SCHEMAS[tool]
+    fields = command_tool(tool).payload.model_fields
+    assert set(schema.get("properties", {})) == set(fields)
+    required = {name for name, field in fields.items() if field.is_required()}
+    assert set(schema.get("required", ())) == required <= set(PAYLOADS[tool])
+
+
+@pytest.mark.parametrize("tool", SCHEMAS)
+def test_only_the_closed_payloads_forbid_further_keys(tool: str) -> None:
+    assert (SCHEMAS[tool].get("additionalProperties") is False) is (tool in CLOSED)
