@@ -27,7 +27,6 @@ FORWARDED = (
     "x-actor-type",
     "x-account-scope",
     "x-site-scope",
-    "x-correlation-id",
     "x-trace-id",
     "traceparent",
     "tracestate",
@@ -86,6 +85,12 @@ class AgentsDoor:
 
 
 def _identity(context: Context) -> dict[str, str]:
-    """Return the headers of the MCP request that say who calls, and within which trace."""
-    headers = context.request.headers if isinstance(context.request, Request) else {}
-    return {name: headers[name] for name in FORWARDED if name in headers}
+    """Return the headers of the MCP request that say who calls, and within which trace.
+
+    The call and the request that brought it are logged under one correlation id.
+    """
+    request = context.request
+    if not isinstance(request, Request):
+        return {}
+    named = {name: request.headers[name] for name in FORWARDED if name in request.headers}
+    return {**named, "x-correlation-id": trail_of(request).context.correlation_id}

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from temporalio.client import Client
@@ -121,11 +121,9 @@ class Bus:
         """Make an undecided command visible: its caller was told to come back for it."""
         await self._log(command, None)
 
-    async def log_denial(self, command: Command, denial: Denial) -> UUID:
-        """Log a command that the gateway refused; it gets an id that no other call can share."""
-        refused = command.model_copy(update={"command_id": uuid4()})
-        await self._log(refused, denial)
-        return refused.command_id
+    async def log_denial(self, command: Command, denial: Denial) -> None:
+        """Log a command that the gateway refused."""
+        await self._log(command, denial)
 
     async def _log(self, command: Command, denial: Denial | None) -> None:
         actor = command.actor

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from starlette.datastructures import Headers
@@ -31,7 +31,6 @@ from policy.values import PayloadModel
 from runtime.database import DATABASE_FAULTS
 from runtime.settings import Settings
 
-NO_KEY = UUID(int=0)
 log = structlog.get_logger()
 
 
@@ -193,21 +192,24 @@ class Pipeline:
         return answer_of(outcome, applied)
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial, digest: str = "") -> None:
-        command = self._command_of(call, actor, NO_KEY, digest, 0)
+        command = self._command_of(call, actor, None, digest, 0)
         try:
-            call.trail.command_id = await self._bus.log_denial(command, denial)
+            await self._bus.log_denial(command, denial)
+            call.trail.command_id = command.command_id
         except DATABASE_FAULTS:
             log.warning("denial.not_logged", code=denial.code, tool=call.tool)
 
     def _command_of(
-        self, call: Call, actor: Actor, key: UUID, digest: str, rejections: int
+        self, call: Call, actor: Actor, key: UUID | None, digest: str, rejections: int
     ) -> Command:
-        endpoint = call.rule.route
-        ticket_id = call.ticket_id
-        if key != NO_KEY and call.rule.creates_ticket:
-            ticket_id = new_ticket_id(actor, endpoint, key)
+        """Return the command of a call; one that is refused here has no key that counts."""
+        endpoint, ticket_id, identity = call.rule.route, call.ticket_id, uuid4()
+        if key is not None:
+            identity = command_id(actor, endpoint, key, digest, rejections)
+            if call.rule.creates_ticket:
+                ticket_id = new_ticket_id(actor, endpoint, key)
         return Command(
-            command_id=command_id(actor, endpoint, key, digest, rejections),
+            command_id=identity,
             tool=call.tool,
             endpoint=endpoint,
             actor=actor,

@@ -12,7 +12,7 @@ import structlog
 
 from api.counters import Commit, Counters
 from contracts.names import NOTIFY_CHANNEL
-from runtime.database import Connection, Pool, listening_connection
+from runtime.database import DATABASE_FAULTS, Connection, Pool, listening_connection
 
 DECIDED = "SELECT * FROM command_outcomes($1)"
 FOLLOWED_COMMANDS = 10_000
@@ -118,10 +118,11 @@ class Outcomes:
                 continue
             try:
                 rows = await self._pool.fetch(DECIDED, wanted)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+                self._resolve({row["command_id"]: row for row in rows}, announced)
+            except DATABASE_FAULTS:
                 self._announced |= announced  # the next sweep tries again
-                continue
-            self._resolve({row["command_id"]: row for row in rows}, announced)
+            except Exception:  # a defect must not leave every caller waiting
+                log.exception("outcomes.defect")
 
     def _resolve(self, rows: dict[UUID, asyncpg.Record], announced: set[UUID]) -> None:
         for command_id in announced | rows.keys():

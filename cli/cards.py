@@ -12,6 +12,8 @@ from rich.text import Text
 
 Document = Mapping[str, Any]
 URGENT = {"breach": "bold red", "warning": "yellow", "healthy": "green"}
+ID_COLUMNS = frozenset({"ticket", "technician"})
+UUID_WIDTH = 36
 TICKET_FACTS = (
     "id",
     "summary",
@@ -156,8 +158,11 @@ def facts(document: Document) -> RenderableType:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table; ids and times are never broken."""
-    made = Table(*columns, header_style="bold")
+    """Return a table; nothing is cut off, and ids stay in one piece to be copied."""
+    made = Table(header_style="bold")
+    for name in columns:
+        width = UUID_WIDTH if name in ID_COLUMNS else None
+        made.add_column(name, overflow="fold", min_width=width)
     for row in rows:
         made.add_row(*map(_cell, row))
     return made

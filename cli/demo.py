@@ -1,13 +1,9 @@
 """`dispatch demo`: the canonical lifecycle on a real stack, every expectation checked."""
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,26 +13,20 @@ import orjson
 import typer
 
 from cli.demo_table import DemoTable
-from cli.output import DataDir, Exit, failed, run, say, settings
+from cli.output import DataDir, Exit, failed, run, say
 from cli.scenario import LIFECYCLE, Step
-from cli.tokens import signed_token
-from cli.walk import Check, Credentials, GatewayDownError, Replay, Visit, Walk
+from cli.stage import CONNECT_SECONDS, credentials, gateway, names
+from cli.walk import Check, GatewayDownError, Replay, Visit, Walk
 from contracts.names import workflow_id
 from policy.bundle import load_bundle
-from policy.model import ActorType, Role
-from policy.values import format_datetime
 from runtime.settings import Settings
 from runtime.stack import (
     DEFAULT_DATA_DIR,
-    PREFERRED_PORTS,
-    EmbeddedStack,
     read_client,
     stack_status,
 )
 
-_CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 90.0
-_TOKEN_TTL = timedelta(minutes=5)
 _UI = "Temporal UI"
 
 
@@ -126,10 +116,10 @@ class Record:
 async def _demo(
     data_dir: Path, table: DemoTable, scenario: Sequence[Step], *, pause: bool
 ) -> Record:
-    async with _gateway(data_dir) as chosen:
-        timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+    async with gateway(data_dir) as chosen:
+        timeout = httpx.Timeout(_ANSWER_SECONDS, connect=CONNECT_SECONDS)
         async with httpx.AsyncClient(base_url=chosen.api_url, timeout=timeout) as client:
-            walk = Walk(client, load_bundle(), _credentials(chosen), scenario, _names(chosen))
+            walk = Walk(client, load_bundle(), credentials(chosen, "demo"), scenario, names(chosen))
             table.begin(chosen.api_url)
             return await _follow(walk, table, scenario, _watching(data_dir, chosen), pause=pause)
 
@@ -166,78 +156,11 @@ async def _follow(
     return record
 
 
-@asynccontextmanager
-async def _gateway(data_dir: Path) -> AsyncIterator[Settings]:
-    """Give the settings of the API to use; it is started and stopped here if there is none."""
-    if os.environ.get("DISPATCH_API_URL") or await _runs(data_dir):
-        yield settings(data_dir)
-        return
-    say(f"No stack runs on {data_dir}: starting one for the demo.")
-    _end_cleanly_on_signals()
-    async with EmbeddedStack(data_dir, ports=PREFERRED_PORTS, environ=os.environ):
-        yield settings(data_dir)
-        say("Stopping the stack. Its data stays: `dispatch up` shows the ticket again.")
-
-
-def _end_cleanly_on_signals() -> None:
-    task = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-
-
-async def _runs(data_dir: Path) -> bool:
-    client = read_client(data_dir)
-    url = client.env.get("DISPATCH_API_URL") if client else None
-    if url is None:
-        return False
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=_CONNECT_SECONDS) as http:
-            return (await http.get("/health/live")).is_success
-    except httpx.TransportError:
-        return False
-
-
-def _credentials(chosen: Settings) -> Credentials:
-    """Return what identifies a caller: a token where a secret is known, else dev headers."""
-
-    def identify(role: Role) -> dict[str, str]:
-        actor = f"demo-{role}"
-        if chosen.auth_jwt_secret is None:
-            return {"X-Actor-Id": actor, "X-Actor-Role": role}
-        claims = {
-            "sub": actor,
-            "role": role,
-            "actor_type": ActorType.AGENT if role is Role.AGENT else ActorType.HUMAN,
-            "scope": {"account_ids": "*", "site_ids": "*"},
-        }
-        if role is Role.TECHNICIAN:
-            claims["technician_id"] = str(chosen.demo_tech_id)
-        return {"Authorization": f"Bearer {signed_token(chosen, claims, _TOKEN_TTL)}"}
-
-    return identify
-
-
-def _names(chosen: Settings) -> dict[str, str]:
-    """Return the values that the scenario refers to; the visit is tomorrow."""
-    morning = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
-    names: dict[str, datetime] = {}
-    for name, hours in (("window", 24), ("later", 28)):
-        names[f"{name}_start"] = morning + timedelta(hours=hours)
-        names[f"{name}_end"] = morning + timedelta(hours=hours + 2)
-    return {
-        "account_id": str(chosen.demo_account_id),
-        "site_id": str(chosen.demo_site_id),
-        "tech_id": str(chosen.demo_tech_id),
-        **{name: format_datetime(moment) for name, moment in names.items()},
-    }
-
-
 def _watching(data_dir: Path, chosen: Settings) -> Callable[[str], str | None]:
-    """Return where a ticket's workflow is seen; only the stack of the data folder says where."""
+    """Return where a ticket's workflow is seen, if the stack or the environment says where."""
     client = read_client(data_dir)
     ours = client is not None and client.env.get("DISPATCH_API_URL") == chosen.api_url
-    ui = stack_status(data_dir).urls.get(_UI) if ours else None
+    ui = stack_status(data_dir).urls.get(_UI) if ours else chosen.temporal_ui_origin
 
     def link_of(ticket_id: str) -> str | None:
         workflow = workflow_id("", UUID(ticket_id))

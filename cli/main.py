@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import agents, database, demo, keys, stack, tokens, verify
+from cli import agents, database, demo, keys, outbox, stack, tokens, verify
 from cli.output import Exit
 from cli.tools import add_tools
 from policy.bundle import load_bundle
@@ -64,7 +64,8 @@ app = typer.Typer(
 )
 for command, examples in _EXAMPLES.items():
     app.command(epilog="\n".join(["\b", "Examples:", *(f"  {each}" for each in examples)]))(command)
-add_tools(app, load_bundle())
+app.add_typer(outbox.app, name="outbox", help="Deliver, list and replay messages.")
+add_tools(app, load_bundle(), {("outbox",): outbox.app})
 
 
 def main() -> None:

@@ -55,9 +55,11 @@ def place_of(name: str) -> tuple[str, ...]:
     return tuple(word.replace("_", "-") for word in words)
 
 
-def add_tools(app: typer.Typer, bundle: Bundle) -> None:
-    """Add a command per tool, in groups by noun."""
-    groups: dict[tuple[str, ...], typer.Typer] = {(): app}
+def add_tools(
+    app: typer.Typer, bundle: Bundle, existing: Mapping[tuple[str, ...], typer.Typer]
+) -> None:
+    """Add a command per tool, in groups by noun, of which some may exist already."""
+    groups: dict[tuple[str, ...], typer.Typer] = {(): app, **existing}
     for name, rule in bundle.tools.items():
         *nouns, verb = place_of(name)
         group = app

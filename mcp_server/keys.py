@@ -1,4 +1,4 @@
-"""Idempotency keys for calls that bring none: equal calls within a window share one (ADR-0007)."""
+"""Idempotency keys for calls that bring none: equal calls within a window share one (ADR-0010)."""
 
 import base64
 import binascii

@@ -47,11 +47,6 @@ class Trail:
                 self.faults.append(fault)
 
     @property
-    def length(self) -> int:
-        """How many rows there are."""
-        return len(self._events)
-
-    @property
     def suspects(self) -> frozenset[str]:
         """The ids of the rows that broke the chain."""
         return frozenset(fault.row_id for fault in self.faults if fault.row_id is not None)
@@ -64,7 +59,10 @@ class Trail:
     @property
     def begins_at_creation(self) -> bool:
         """Whether the ticket was created by a command; an imported one has unrecorded rows."""
-        return bool(self._events) and self._events[0]["before_state"] is None
+        if not self._events:
+            return False
+        first = self._events[0]
+        return first["before_state"] is None and first["after_state"] is not None
 
     @property
     def events(self) -> list[Event]:

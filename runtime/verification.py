@@ -174,6 +174,7 @@ class Verification:
             yield fault
 
     async def _check(self, conn: Connection, trails: Sequence[Trail]) -> list[Fault]:
+        self.progress(self)
         ids = [UUID(trail.ticket_id) for trail in trails]
         tickets = self._grouped("tickets", await conn.fetch(TICKETS, ids))
         transitions = self._grouped("ticket_state_transitions", await conn.fetch(TRANSITIONS, ids))
@@ -189,7 +190,6 @@ class Verification:
             found += check_ticket(trail, _only(tickets.get(mine)))
             if trail.is_torn:
                 self._torn.add(mine)
-        self.progress(self)
         return found
 
     async def _tenant_chains(self, conn: Connection) -> AsyncIterator[Fault]:

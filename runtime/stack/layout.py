@@ -21,6 +21,7 @@ _AUTH_KEYS = (
     "DISPATCH_AUTH_JWKS_URL",
     "DISPATCH_AUTH_JWKS_FILE",
 )
+CALLERS_OWN = "DISPATCH_TOKEN"  # identifies who calls; no part of the stack needs it
 
 
 class PartName(StrEnum):
@@ -73,7 +74,7 @@ class LayoutBuilder:
         self._env = {
             name: text
             for name, text in environ.items()
-            if name.startswith("DISPATCH_") and text.strip()
+            if name.startswith("DISPATCH_") and name != CALLERS_OWN and text.strip()
         }
         self._urls: dict[str, str] = {}
         self._postgres: PostgresServer | None = None

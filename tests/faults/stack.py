@@ -8,19 +8,11 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import pytest
-
-from runtime.settings import load_settings
 from runtime.stack import EmbeddedStack, PartName
-from tests.integration.gateway import TestGateway
-from tests.integration.stack_fixture import gateway_of, running
 from tests.polling import eventually
 
 GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-WAITS_AT_GATE = """
-SELECT count(*) FROM pg_stat_activity
- WHERE application_name = 'dispatch-worker' AND wait_event = 'advisory'
-"""
+WAITS_AT_GATE = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @dataclass(frozen=True)
@@ -108,17 +100,3 @@ async def cable(env: Mapping[str, str], variable: str) -> AsyncIterator[Cable]:
         yield wire
     finally:
         await wire.cut()
-
-
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
-    """Run a whole stack for the module."""
-    with running(tmp_path_factory.mktemp("faults")) as stack:
-        yield Faults(stack)
-
-
-@pytest.fixture(scope="module")
-def gateway(faults: Faults) -> Iterator[TestGateway]:
-    """Return the gateway of the module's stack."""
-    with gateway_of(faults.stack) as found:
-        yield found

@@ -14,7 +14,7 @@ from tests.faults.stack import GATE, WAITS_AT_GATE, Cable, cable
 from tests.integration.gateway import PAYLOAD_OF_NEW, TestGateway
 from tests.polling import eventually
 
-pytest_plugins = ["tests.faults.stack"]
+pytest_plugins = ["tests.faults.stack_fixture"]
 
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
 ENGINE, DATABASE = "DISPATCH_TEMPORAL_ADDRESS", "DISPATCH_DATABASE_URL"
@@ -129,18 +129,17 @@ async def test_a_waiting_caller_is_answered_although_the_gateway_lost_the_databa
     gateway: TestGateway, no_database: Remote
 ) -> None:
     ticket, key = gateway.new_ticket(), str(uuid4())
-    async with gateway.owner() as conn:
-        async with conn.transaction():
-            await conn.execute(GATE, ticket)
-            waiting = asyncio.create_task(no_database.triage(ticket, key))
+    async with gateway.owner() as conn, conn.transaction():
+        await conn.execute(GATE, ticket)
+        waiting = asyncio.create_task(no_database.triage(ticket, key))
 
-            async def is_inside() -> bool:
-                return bool(await conn.fetchval(WAITS_AT_GATE))
+        async def is_inside() -> bool:
+            return bool(await conn.fetchval(WAITS_AT_GATE))
 
-            await eventually(is_inside, what="a command at the gate")
-            await no_database.wire.cut()
-            await no_database.wire.mend()
-            await listens_again(gateway, no_database)
+        await eventually(is_inside, what="a command at the gate")
+        await no_database.wire.cut()
+        await no_database.wire.mend()
+        await listens_again(gateway, no_database)
 
     answer = await waiting
     assert (answer.status_code, answer.json()["version"]) == (200, 1)

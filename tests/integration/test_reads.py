@@ -38,9 +38,7 @@ def test_evidence_is_read_page_by_page(gateway: TestGateway) -> None:
         item = {"kind": "PHOTO", "uri": f"s3://bucket/{ticket}/{number}"}
         gateway.done(f"/tickets/{ticket}/evidence", item)
     first = gateway.get(f"/tickets/{ticket}/evidence", limit=2).json()
-    second = gateway.get(
-        f"/tickets/{ticket}/evidence", limit=2, cursor=first["next_cursor"]
-    ).json()
+    second = gateway.get(f"/tickets/{ticket}/evidence", limit=2, cursor=first["next_cursor"]).json()
     uris = [item["uri"] for item in first["evidence"] + second["evidence"]]
 
     assert uris == [f"s3://bucket/{ticket}/{number}" for number in range(3)]
@@ -82,9 +80,9 @@ def test_a_ticket_is_read_by_whoever_has_it_in_scope(gateway: TestGateway) -> No
     assert outside.json()["error"]["scope_field"] == "site_id"
     assert code_of(gateway.get("/tickets/5")) == "INVALID_TICKET_ID"
     assert code_of(gateway.get(f"/tickets/{other}")) == "TICKET_NOT_FOUND"
-    assert code_of(gateway.http.get(path, headers=gateway.bearer("dispatcher", tenant_id="acme"))) == (
-        "TICKET_NOT_FOUND"
-    )
+    assert code_of(
+        gateway.http.get(path, headers=gateway.bearer("dispatcher", tenant_id="acme"))
+    ) == ("TICKET_NOT_FOUND")
 
 
 def test_a_command_can_be_looked_up_by_submitter_and_supervisors(gateway: TestGateway) -> None:

@@ -49,7 +49,10 @@ def test_no_system_role_may_list_the_tools(gateway: TestGateway) -> None:
 
 
 def test_the_contract_status_tells_the_same_versions_and_the_health(gateway: TestGateway) -> None:
-    status, tools = gateway.get("/tools/dispatch_contract_status", role="ops"), gateway.get("/tools")
+    status, tools = (
+        gateway.get("/tools/dispatch_contract_status", role="ops"),
+        gateway.get("/tools"),
+    )
     body, listed = status.json(), tools.json()
 
     assert status.status_code == 200

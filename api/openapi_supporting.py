@@ -1,0 +1,113 @@
+"""The operations of the OpenAPI document that are no tools."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from api.openapi_parts import (
+    EXAMPLE_ID,
+    IDENTITY,
+    JSON,
+    SECURITY,
+    accepted,
+    answer,
+    error_codes,
+    errors,
+    header_parameters,
+    path_parameter,
+)
+from api.openapi_shapes import TEXT, reference
+from policy.codes import Code
+
+MARKDOWN, PLAIN = "text/markdown", "text/plain"
+
+
+class Operation(NamedTuple):
+    """One operation: where it is found, and what it is."""
+
+    path: str
+    method: str
+    content: Mapping[str, Any]
+
+
+def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
+    """Yield the operations; `call_codes` are what a tool called by name can answer."""
+    yield Operation(
+        "/commands/{command_id}",
+        "get",
+        _guarded(
+            "What became of a command",
+            answer(reference("CommandStatus")),
+            (*IDENTITY, Code.COMMAND_NOT_FOUND, Code.DATABASE_UNAVAILABLE),
+            path_parameter("command_id"),
+        ),
+    )
+    yield Operation(
+        "/tools", "get", _guarded("The closed toolset", answer(reference("ToolList")), IDENTITY)
+    )
+    yield Operation("/tools/{name}", "post", _tool_call(call_codes))
+    yield from _health()
+    metrics = _guarded("Counters of this process", answer(reference("Metrics")), IDENTITY)
+    yield Operation("/metrics", "get", metrics)
+    text = answer(TEXT, media_type=PLAIN)
+    yield Operation(
+        "/metrics/prometheus", "get", _guarded("Counters for Prometheus", text, IDENTITY)
+    )
+    codes = (*IDENTITY, Code.DATABASE_UNAVAILABLE)
+    alerts = _guarded("The alerts", answer(reference("Alerts")), codes)
+    yield Operation("/ops/alerts", "get", alerts)
+    runbook = _open("A runbook", answer(TEXT, media_type=MARKDOWN))
+    runbook["parameters"] = [path_parameter("file")]
+    runbook["responses"] |= errors([Code.NOT_FOUND])
+    yield Operation("/ops/runbooks/{file}", "get", runbook)
+
+
+def _health() -> Iterator[Operation]:
+    for path, summary, shape in (
+        ("/health", "Health of the gateway and of all it needs", "Health"),
+        ("/health/ready", "Whether commands can be served", "Readiness"),
+    ):
+        operation = _open(summary, answer(reference(shape)))
+        operation["responses"]["503"] = answer(reference(shape), "Something fails.")
+        yield Operation(path, "get", operation)
+    yield Operation(
+        "/health/live", "get", _open("Whether the process serves", answer(reference("Live")))
+    )
+
+
+def _tool_call(codes: Iterable[Code]) -> dict[str, Any]:
+    members = {"ticket_id": TEXT, "payload": {"type": "object"}, "request_id": TEXT}
+    example = {"ticket_id": EXAMPLE_ID, "payload": {}, "request_id": EXAMPLE_ID}
+    body = {"schema": {"type": "object", "properties": members}, "example": example}
+    success = answer(reference("ToolAnswer"), "The tool's own status and answer, wrapped.")
+    operation = _guarded(
+        "Call a tool by its name", success, codes, path_parameter("name"), command=True
+    )
+    operation["responses"] |= {"201": success, **accepted()}
+    return {**operation, "requestBody": {"content": {JSON: body}}}
+
+
+def _guarded(
+    summary: str,
+    success: Mapping[str, Any],
+    codes: Iterable[Code],
+    *parameters: Mapping[str, Any],
+    command: bool = False,
+) -> dict[str, Any]:
+    listed = [code for code in Code if code in set(codes)]
+    operation = _open(summary, success)
+    operation["responses"] |= errors(listed)
+    return {
+        **operation,
+        "parameters": [*parameters, *header_parameters(command=command)],
+        "security": SECURITY,
+        "x-error-codes": error_codes(listed),
+    }
+
+
+def _open(summary: str, success: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tags": ["supporting"],
+        "summary": summary,
+        "responses": {"200": success},
+        "security": [],
+    }

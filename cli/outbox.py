@@ -1,0 +1,109 @@
+"""`dispatch outbox run` and `list`: delivering by hand, and what waits or failed."""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+import structlog
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.output import DataDir, run, settings
+from policy.delivery import OutboxStatus
+from policy.values import format_datetime
+from relay.main import deliver
+from runtime.database import create_pool
+from runtime.settings import Settings
+from runtime.stack import DEFAULT_DATA_DIR
+
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+LIST = """
+SELECT id, status, event_type, aggregate_id, attempt_count, next_attempt_at, last_error, created_at
+  FROM dispatch_outbox WHERE $1::text IS NULL OR status = $1
+ ORDER BY created_at DESC, id LIMIT $2
+"""
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("run", short_help="Deliver what is due")
+def run_outbox(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    iterations: Annotated[
+        int | None,
+        typer.Option(min=1, help="How often to look; DISPATCH_OUTBOX_ITERATIONS, else once."),
+    ] = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver what is due, as `dispatch-outbox` does all the time, and say how it went.
+
+    Nothing is sent unless DISPATCH_SMS_ENABLED is true. Failed messages do not make the command
+    fail: they are tried again later.
+    """
+    chosen = settings(data_dir)
+    times = 1 if once else iterations or chosen.outbox_iterations
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    result = run(deliver(chosen, times)).answer()
+    if as_json:
+        typer.echo(orjson.dumps(result).decode())
+    else:
+        typer.echo(", ".join(f"{name} {value}" for name, value in result.items()))
+
+
+@app.command("list", short_help="Show messages, the newest first")
+def list_outbox(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    status: Annotated[
+        OutboxStatus | None, typer.Option(case_sensitive=False, help="Only those.")
+    ] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show messages without their content: what waits, what was sent, what nobody accepted.
+
+    A dead letter goes out again with `dispatch outbox replay`.
+    """
+    rows = run(_listed(settings(data_dir), tenant, status, limit))
+    if as_json:
+        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+    else:
+        Console().print(_table(rows))
+
+
+async def _listed(
+    chosen: Settings, tenant: str, status: OutboxStatus | None, limit: int
+) -> list[dict[str, Any]]:
+    pool = await create_pool(chosen.database_url.get_secret_value(), max_size=1)
+    try:
+        async with pool.acquire() as conn, conn.transaction(readonly=True):
+            await conn.execute(SET_TENANT, tenant)
+            return [_entry(dict(row)) for row in await conn.fetch(LIST, status, limit)]
+    finally:
+        await pool.close()
+
+
+def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **row,
+        "id": str(row["id"]),
+        "next_attempt_at": format_datetime(row["next_attempt_at"]),
+        "created_at": format_datetime(row["created_at"]),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("ID", "STATUS", "EVENT", "ABOUT", "ATTEMPTS", "NEXT", "ERROR", box=None)
+    for row in rows:
+        due = row["next_attempt_at"] if row["status"] == OutboxStatus.PENDING else ""
+        attempts, error = str(row["attempt_count"]), row["last_error"] or ""
+        table.add_row(
+            *(row["id"], row["status"], row["event_type"], row["aggregate_id"]),
+            *(attempts, due, error),
+        )
+    return table
