@@ -50,9 +50,7 @@ async def run() -> None:
     pool = await create_pool(
         settings.database_url.get_secret_value(), max_size=settings.db_pool_max
     )
-    client = await Client.connect(
-        settings.temporal_address, namespace=settings.temporal_namespace
-    )
+    client = await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace)
     async with build_worker(client, settings, pool):
         await stop.wait()
     await pool.close()

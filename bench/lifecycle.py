@@ -27,6 +27,7 @@ CHECKLIST = (
     "resolution_status",
     "work_performed",
 )
+LIFECYCLE_COMMANDS = 15
 TOKEN_LIFETIME = timedelta(hours=1)
 
 
@@ -85,16 +86,13 @@ class Caller:
     async def lifecycle(self) -> str:
         """Take one ticket from creation to closure and return its id."""
         ticket_id = await self.create()
-        for step in self._opening(ticket_id):
+        for step in opening_steps(ticket_id, self._place):
             await self.send(step, str(uuid4()))
         approval = await self.send(request_change(ticket_id), str(uuid4()))
         approval_id = orjson.loads(approval.body)["approval"]["id"]
         for step in closing_steps(ticket_id, approval_id):
             await self.send(step, str(uuid4()))
         return ticket_id
-
-    def _opening(self, ticket_id: str) -> Iterator[Step]:
-        return opening_steps(ticket_id, self._place)
 
 
 def tokens(secret: str) -> dict[Role, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import agents, database, demo, keys, outbox, stack, tokens, verify
+from cli import agents, database, demo, drill, keys, outbox, stack, tokens, verify, webhooks
 from cli.output import Exit
 from cli.tools import add_tools
 from policy.bundle import load_bundle
@@ -31,6 +31,10 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
         "dispatch demo",
         "dispatch demo --pause",
         "dispatch demo --json | jq .passed",
+    ),
+    drill.drill: (
+        "dispatch drill",
+        "dispatch drill --live --json",
     ),
     verify.verify: (
         "dispatch verify",
@@ -65,6 +69,7 @@ app = typer.Typer(
 for command, examples in _EXAMPLES.items():
     app.command(epilog="\n".join(["\b", "Examples:", *(f"  {each}" for each in examples)]))(command)
 app.add_typer(outbox.app, name="outbox", help="Deliver, list and replay messages.")
+app.add_typer(webhooks.app, name="webhook", help="Say who is told of what happens.")
 add_tools(app, load_bundle(), {("outbox",): outbox.app})
 
 

@@ -8,22 +8,22 @@ import orjson
 import structlog
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cli.output import DataDir, run, settings
+from cli.rows import tenant_transaction
 from policy.delivery import OutboxStatus
 from policy.values import format_datetime
 from relay.main import deliver
-from runtime.database import create_pool
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR
 
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 LIST = """
 SELECT id, status, event_type, aggregate_id, attempt_count, next_attempt_at, last_error, created_at
   FROM dispatch_outbox WHERE $1::text IS NULL OR status = $1
  ORDER BY created_at DESC, id LIMIT $2
 """
+HEADINGS = ("EVENT", "ABOUT", "ATTEMPTS", "NEXT", "ERROR")
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -79,13 +79,8 @@ def list_outbox(
 async def _listed(
     chosen: Settings, tenant: str, status: OutboxStatus | None, limit: int
 ) -> list[dict[str, Any]]:
-    pool = await create_pool(chosen.database_url.get_secret_value(), max_size=1)
-    try:
-        async with pool.acquire() as conn, conn.transaction(readonly=True):
-            await conn.execute(SET_TENANT, tenant)
-            return [_entry(dict(row)) for row in await conn.fetch(LIST, status, limit)]
-    finally:
-        await pool.close()
+    async with tenant_transaction(chosen, tenant) as conn:
+        return [_entry(dict(row)) for row in await conn.fetch(LIST, status, limit)]
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +93,8 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("ID", "STATUS", "EVENT", "ABOUT", "ATTEMPTS", "NEXT", "ERROR", box=None)
+    fixed = (Column("ID", no_wrap=True, min_width=36), Column("STATUS", no_wrap=True))
+    table = Table(*fixed, *(Column(name, overflow="fold") for name in HEADINGS), box=None)
     for row in rows:
         due = row["next_attempt_at"] if row["status"] == OutboxStatus.PENDING else ""
         attempts, error = str(row["attempt_count"]), row["last_error"] or ""

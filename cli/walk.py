@@ -103,8 +103,10 @@ class Walk:
                 return
 
     async def replays(self) -> AsyncIterator[Replay]:
-        """Repeat every call with its key: what took effect is answered as before, byte by byte."""
+        """Repeat every call that took effect: it is answered as before, byte by byte."""
         for visit in self._visits:
+            if not visit.step.accepted:
+                continue
             began = time.perf_counter()
             again, _ = await self._send(visit.request)
             milliseconds = (time.perf_counter() - began) * 1000
@@ -138,6 +140,9 @@ class Walk:
         checks = [_equal("HTTP", answer.status_code, status, _error(document))]
         ticket = await self._read("") if self.ticket_id else {}
         checks += _judge_answer(step, self._names, document, ticket)
+        if not step.accepted:
+            again, _ = await self._send(request)
+            checks.append(_judge_repeat(answer, again))
         return Visit(
             number=number,
             step=step,
@@ -195,11 +200,16 @@ def _judge_answer(
         )
 
 
+def _judge_repeat(rejected: httpx.Response, again: httpx.Response) -> Check:
+    """Judge the repeat of a rejection: it is not stored, its key is judged anew."""
+    same = again.status_code == rejected.status_code
+    if not same or "Idempotency-Replayed" in again.headers:
+        return Check("rejected anew when repeated", f"status {again.status_code} or a replay")
+    return Check("rejected anew when repeated", None)
+
+
 def _judge_replay(visit: Visit, again: httpx.Response) -> Check:
     replayed = again.headers.get("Idempotency-Replayed") == "true"
-    if not visit.step.accepted:
-        # A rejection is not stored: the key is judged anew, on the ticket as it is now.
-        return Check("not stored, judged anew", "a rejection was replayed" if replayed else None)
     faults = [
         text
         for text, broken in (

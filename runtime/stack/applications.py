@@ -1,4 +1,4 @@
-"""The API and the worker as parts: each its own process, configured by the environment alone."""
+"""Our own programs as parts: each its own process, configured by the environment alone."""
 
 import os
 from collections.abc import Mapping
@@ -53,6 +53,36 @@ def worker_part(log_path: Path, env: Mapping[str, str]) -> Part:
         env=_child_environment(env),
         stop_timeout_seconds=20.0,
     )
+
+
+def relay_part(log_path: Path, env: Mapping[str, str]) -> Part:
+    """Return the outbox relay; it needs no time to be ready."""
+    # A bounded run ends, and would be started again and again.
+    endless = {name: text for name, text in env.items() if name != "DISPATCH_OUTBOX_ITERATIONS"}
+    return Part(
+        name="relay",
+        command=(script("dispatch-outbox"),),
+        log_path=log_path,
+        ready=_at_once,
+        env=_child_environment(endless),
+        stop_timeout_seconds=20.0,
+    )
+
+
+def automation_part(log_path: Path, env: Mapping[str, str]) -> Part:
+    """Return the assignment automation; it waits for the gateway by itself."""
+    return Part(
+        name="automation",
+        command=(script("dispatch-automation"),),
+        log_path=log_path,
+        ready=_at_once,
+        env=_child_environment(env),
+        stop_timeout_seconds=20.0,
+    )
+
+
+async def _at_once() -> bool:
+    return True
 
 
 def _child_environment(env: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from runtime.environment import read_flag
 from runtime.stack import applications
 from runtime.stack.part import Part, Report
 from runtime.stack.ports import LOOPBACK, PortChooser, Ports
@@ -161,7 +162,17 @@ class LayoutBuilder:
             own.append(applications.worker_part(self._log("worker"), self._env))
         if PartName.API in wanted:
             own.append(applications.api_part(self._log("api"), self._env))
+        if PartName.WORKER in wanted and self._is_on("DISPATCH_SMS_ENABLED"):
+            own.append(applications.relay_part(self._log("relay"), self._env))
+        if PartName.API in wanted and self._is_on("DISPATCH_WORKER_ENABLED"):
+            own.append(applications.automation_part(self._log("automation"), self._env))
         return tuple(own)
+
+    def _is_on(self, variable: str) -> bool:
+        try:
+            return read_flag(self._env.get(variable, "false"))
+        except ValueError:  # the process itself warns of it
+            return False
 
     def _choose(self, name: str, preferred: int) -> int:
         port = self._chooser.choose([preferred])

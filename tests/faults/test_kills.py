@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,13 +14,13 @@ from cli.scenario import LIFECYCLE
 from cli.walk import Walk
 from contracts.names import NOTIFY_CHANNEL, workflow_id
 from policy.bundle import load_bundle
-from policy.values import format_datetime
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from runtime.temporal import connect_temporal
 from runtime.verification import Verification
 from tests.faults.stack import GATE, WAITS_AT_GATE, Faults
 from tests.integration.gateway import TestGateway
+from tests.lifecycle import names_of
 from tests.polling import eventually
 
 pytest_plugins = ["tests.faults.stack_fixture"]
@@ -208,14 +207,3 @@ async def test_lifecycles_survive_the_death_of_a_part(
         assert len(events) == sum(step.accepted for step in LIFECYCLE)
         assert [check for check in checks if check.failure] == []
     await assert_whole(gateway)
-
-
-def names_of(gateway: TestGateway) -> dict[str, str]:
-    """Return what the payloads of the canonical lifecycle refer to."""
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    hours = {"window_start": 0, "window_end": 2, "later_start": 4, "later_end": 6}
-    times = {
-        name: format_datetime(tomorrow + timedelta(hours=after)) for name, after in hours.items()
-    }
-    place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
-    return {**place, "tech_id": gateway.tech_id, **times}

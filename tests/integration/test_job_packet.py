@@ -24,7 +24,7 @@ EVIDENCE = (
 
 @pytest.fixture(scope="module")
 def ticket(gateway: TestGateway) -> str:
-    """A ticket in progress with one of three required proofs."""
+    """Bring a ticket into progress, with one of three required proofs."""
     ticket = gateway.ticket_in_progress()
     proof = {"kind": "PHOTO", "uri": "s3://b/1", "evidence_key": EVIDENCE[0]}
     gateway.done(f"/tickets/{ticket}/evidence", proof, "technician")

@@ -1,11 +1,14 @@
 """The relay on a real Postgres: who gets what, how often, and what is left to see of it."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
+import orjson
 import pytest
 
 from relay.main import opened
@@ -245,3 +248,30 @@ async def test_two_relays_share_the_work_and_every_message_arrives_once(
 async def _chains_are_whole(owner: Connection, tickets: list[UUID], events: int) -> None:
     for ticket in tickets:
         assert len(await timeline(owner, ticket)) == events
+
+
+async def test_the_command_line_delivers_lists_and_subscribes(
+    database_url: str, owner: Connection
+) -> None:
+    await add_messages(owner, await add_ticket(owner), 2)
+
+    async def dispatch(*words: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from cli.main import main; main()", *words),
+            env=os.environ | {"DISPATCH_DATABASE_URL": database_url, "DISPATCH_SMS_ENABLED": "1"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        return output.decode()
+
+    assert "PENDING" in await dispatch("outbox", "list")
+    result = orjson.loads(await dispatch("outbox", "run", "--once", "--json"))
+    assert result == {**DONE, "processed": 2, "sent": 2}
+    listed = orjson.loads(await dispatch("outbox", "list", "--status", "sent", "--json"))
+    assert [row["status"] for row in listed] == ["SENT", "SENT"]
+    added = orjson.loads(await dispatch("webhook", "add", "http://127.0.0.1:9/"))
+    assert added["secret"].startswith("whsec_")
+    assert added["secret"] not in await dispatch("webhook", "list", "--json")
+    await dispatch("webhook", "remove", added["id"])
+    assert await owner.fetchval("SELECT is_active FROM webhook_subscriptions") is False

@@ -1,6 +1,5 @@
 """The tool surface: any tool by its name, through the same pipeline as its route (contract 11)."""
 
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -14,7 +13,7 @@ CLOSED_TOOLSET = 41
 
 
 def call(
-    gateway: TestGateway, name: str, body: Any, role: str = "dispatcher", **headers: str
+    gateway: TestGateway, name: str, body: object, role: str = "dispatcher", **headers: str
 ) -> httpx.Response:
     identity = {**gateway.as_role(role), **headers}
     return gateway.http.post(f"/tools/{name}", json=body, headers=identity)
@@ -161,7 +160,7 @@ def test_autonomy_is_read_for_the_ticket_of_the_call(gateway: TestGateway) -> No
     ],
 )
 def test_the_errors_of_a_tool_call_come_in_order(
-    gateway: TestGateway, name: str, role: str, body: Any, code: str
+    gateway: TestGateway, name: str, role: str, body: object, code: str
 ) -> None:
     assert code_of(call(gateway, name, body, role)) == code
 
@@ -169,12 +168,13 @@ def test_the_errors_of_a_tool_call_come_in_order(
 async def test_a_refused_command_is_logged_and_a_refused_read_is_not(gateway: TestGateway) -> None:
     correlation = f"surface-{uuid4()}"
     header = {"X-Correlation-Id": correlation}
-    for name, body in (
+    calls: list[tuple[str, object]] = [
         ("ticket.triage", {"payload": []}),
         ("billing.generate_invoice", {}),
         ("ticket.get", {}),
         ("ticket.explode", {}),
-    ):
+    ]
+    for name, body in calls:
         call(gateway, name, body, **header)
     async with gateway.owner() as conn:
         rows = await conn.fetch(

@@ -1,32 +1,36 @@
 """What is recorded: one scenario for every path through the ticket workflow."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
 from cli.scenario import LIFECYCLE
 from cli.walk import Walk
 from contracts.messages import SignedCommand, TicketStart
-from contracts.names import WORKFLOW_TYPE, workflow_id
-from policy.bundle import Bundle
+from contracts.names import WORKFLOW_TYPE, new_ticket_id, workflow_id
+from policy.bundle import load_bundle
 from policy.command import Command
 from policy.model import Actor, ActorType, Role
-from policy.values import format_datetime
 from tests.integration.gateway import TestGateway
+from tests.lifecycle import names_of
 from tests.polling import eventually
 
 TENANT = "default"
+CONFLICT = 409
+EVENTS_PER_COMMAND = 5
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
-GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
-LOCAL_LIMIT_EVENT = "activity_task_scheduled_event_attributes"
-TIMER_EVENT = "timer_fired_event_attributes"
 LONG_TEXT = "The door springs open when the wind blows. " * 200
+GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+KEY_OF = "SELECT request_id FROM command_log WHERE command_id = $1"
+AGE = "UPDATE tickets SET created_at = created_at - interval '2 days' WHERE id = $1"
 STRANGER = Actor(actor_id="stranger", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN)
 
 
@@ -36,31 +40,35 @@ class Recording:
 
     gateway: TestGateway
     client: Client
-    bundle: Bundle
     task_queue: str
     suggest_after_events: int
 
+    def handle(self, ticket: str | None) -> WorkflowHandle[Any, Any]:
+        """Return the newest run of a ticket's workflow; without a ticket, of the tenant's."""
+        found = None if ticket is None else UUID(ticket)
+        return self.client.get_workflow_handle(workflow_id(TENANT, found))
+
     async def saw(self, ticket: str, event: str) -> None:
-        """Wait until an event of this kind is in the history of the ticket's workflow."""
-        handle = self.client.get_workflow_handle(workflow_id(TENANT, UUID(ticket)))
+        """Wait until an event of this kind is in the history."""
 
         async def is_there() -> bool:
-            events = (await handle.fetch_history()).events
+            events = (await self.handle(ticket).fetch_history()).events
             return any(each.HasField(event) for each in events)  # type: ignore[arg-type]
 
         await eventually(is_there, within=30, what=event)
 
-    async def over(self, ticket: str) -> None:
-        """Wait until the ticket's workflow has completed."""
-        handle = self.client.get_workflow_handle(workflow_id(TENANT, UUID(ticket)))
+    async def over(self, ticket: str | None) -> str:
+        """Return the workflow's id when it has completed."""
 
         async def is_over() -> bool:
-            return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+            status = (await self.handle(ticket).describe()).status
+            return status is WorkflowExecutionStatus.COMPLETED
 
         await eventually(is_over, what="completion")
+        return self.handle(ticket).id
 
     async def signal(self, ticket: str, name: str, *arguments: object) -> None:
-        """Signal the ticket's workflow as a stranger."""
+        """Signal the workflow as a stranger."""
         await self.client.start_workflow(
             WORKFLOW_TYPE,
             TicketStart(tenant_id=TENANT, ticket_id=UUID(ticket)),
@@ -71,9 +79,196 @@ class Recording:
             start_signal_args=arguments,
         )
 
-    def cancel(self, ticket: str) -> None:
-        """Cancel the ticket, so that its workflow ends."""
+    async def cancelled(self, ticket: str) -> str:
+        """Cancel the ticket and return the workflow's id when it has completed."""
         self.gateway.done(f"/tickets/{ticket}/cancel", {"reason": "the scenario is over"})
+        return await self.over(ticket)
 
 
-Scenario = Callable[[Recording], Awaitable[str]]
+async def canonical(on: Recording) -> str:
+    """Walk from creation to closure, with a refused completion on the way."""
+    async with httpx.AsyncClient(base_url=on.gateway.url, timeout=30) as http:
+        walk = Walk(http, load_bundle(), TestGateway.as_role, LIFECYCLE, names_of(on.gateway))
+        visits = [visit async for visit in walk.steps()]
+    assert all(visit.as_planned for visit in visits)
+    return await on.over(walk.ticket_id)
+
+
+async def cancel(on: Recording) -> str:
+    """End early."""
+    return await on.cancelled(on.gateway.ready_ticket())
+
+
+async def denials(on: Recording) -> str:
+    """Be denied for the state, a wrong payload of the engine's own and a second decision."""
+    ticket = on.gateway.new_ticket()
+    for tool, body, role in (
+        ("tech/check-in", {"timestamp": "2026-11-21T10:00:00Z"}, "technician"),
+        ("qa/verify", {"timestamp": "2026-11-21T10:00:00Z", "result": "PASS"}, "qa"),
+        ("close", {}, "finance"),
+    ):
+        assert on.gateway.post(f"/tickets/{ticket}/{tool}", body, role).status_code == CONFLICT
+    return await on.cancelled(ticket)
+
+
+async def refused_creation(on: Recording) -> str:
+    """Create nothing: the account does not exist."""
+    nowhere = {"account_id": str(uuid4()), "site_id": on.gateway.site_id, "summary": "Door"}
+    answer = on.gateway.post("/tickets", nowhere)
+    assert answer.json()["error"]["code"] == "ACCOUNT_NOT_FOUND"
+    async with on.gateway.owner() as conn:
+        command = UUID(answer.headers["X-Command-Id"])
+        key = await conn.fetchval(KEY_OF, command)
+    dispatcher = Actor(
+        actor_id="dispatcher-1", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN
+    )
+    return await on.over(str(new_ticket_id(dispatcher, "/tickets", key)))
+
+
+async def emergency_bypass(on: Recording) -> str:
+    """Send a technician straight out of TRIAGED."""
+    ticket = on.gateway.new_ticket()
+    on.gateway.done(f"/tickets/{ticket}/triage", {**TRIAGE, "priority": "EMERGENCY"})
+    bypass = {
+        "tech_id": on.gateway.tech_id,
+        "dispatch_mode": "EMERGENCY_BYPASS",
+        "dispatch_rationale": "The door stands open.",
+        "dispatch_confirmation": True,
+    }
+    on.gateway.done(f"/tickets/{ticket}/assignment/dispatch", bypass)
+    return await on.cancelled(ticket)
+
+
+async def slow_database(on: Recording) -> str:
+    """Fall back from the local to the regular activity."""
+    ticket = on.gateway.new_ticket()
+    path, headers = f"/tickets/{ticket}/triage", TestGateway.as_role("dispatcher")
+    async with httpx.AsyncClient(base_url=on.gateway.url, timeout=30) as http:
+        async with on.gateway.owner() as conn, conn.transaction():
+            await conn.execute(GATE, ticket)
+            key = {"Idempotency-Key": str(uuid4())}
+            waiting = asyncio.create_task(http.post(path, json=TRIAGE, headers=headers | key))
+            await on.saw(ticket, "activity_task_scheduled_event_attributes")
+        assert (await waiting).is_success
+    return await on.cancelled(ticket)
+
+
+async def escalation(on: Recording) -> str:
+    """Let the timer ring for deadlines that have passed."""
+    ticket = on.gateway.ready_ticket(priority="EMERGENCY")
+    past = TestGateway.window(-24)
+    on.gateway.done(f"/tickets/{ticket}/schedule/propose", {"options": [past]})
+    await on.saw(ticket, "timer_fired_event_attributes")
+    await on.saw(ticket, "activity_task_completed_event_attributes")
+    return await on.cancelled(ticket)
+
+
+async def hold_and_release(on: Recording) -> str:
+    """Wait for the customer, who confirms."""
+    ticket = on.gateway.scheduled_ticket()
+    hold = {"hold_reason": "CUSTOMER_PENDING", "confirmation_window": TestGateway.window(1)}
+    held = on.gateway.done(f"/tickets/{ticket}/schedule/hold", hold)
+    confirmed = {"customer_confirmation_id": held["hold_id"]}
+    on.gateway.done(f"/tickets/{ticket}/schedule/release", confirmed)
+    return await on.cancelled(ticket)
+
+
+async def hold_expiry(on: Recording) -> str:
+    """Wait for the customer in vain: the timer rolls the hold back."""
+    ticket = on.gateway.scheduled_ticket()
+    hold = {"hold_reason": "CUSTOMER_PENDING", "confirmation_window": TestGateway.window(-24)}
+    on.gateway.done(f"/tickets/{ticket}/schedule/hold", hold)
+
+    async def is_rolled_back() -> bool:
+        return bool(on.gateway.get(f"/tickets/{ticket}").json()["state"] == "SCHEDULED")
+
+    await eventually(is_rolled_back, within=30, what="the end of the hold")
+    return await on.cancelled(ticket)
+
+
+async def long_conversation(on: Recording) -> str:
+    """Continue as new, and go on."""
+    ticket = on.gateway.new_ticket()
+    for number in range(on.suggest_after_events // EVENTS_PER_COMMAND + 1):
+        note = {"kind": "NOTE", "uri": f"s3://evidence/{number}"}
+        on.gateway.done(f"/tickets/{ticket}/evidence", note)
+    return await on.cancelled(ticket)
+
+
+async def late_command(on: Recording) -> str:
+    """Be asked for something after the end."""
+    ticket = on.gateway.new_ticket()
+    await on.cancelled(ticket)
+    assert on.gateway.post(f"/tickets/{ticket}/triage", TRIAGE).status_code == CONFLICT
+    return await on.over(ticket)
+
+
+async def adoption(on: Recording) -> str:
+    """Look after a ticket that had no workflow, and whose deadlines had passed."""
+    ticket = on.gateway.ready_ticket()
+    await on.handle(ticket).terminate("as if it had never run")
+    async with on.gateway.owner() as conn:
+        await conn.execute(AGE, UUID(ticket))
+    on.gateway.done(f"/tickets/{ticket}/evidence", {"kind": "NOTE", "uri": "s3://evidence/1"})
+    await on.saw(ticket, "activity_task_completed_event_attributes")
+    return await on.cancelled(ticket)
+
+
+async def forgeries(on: Recording) -> str:
+    """Refuse what did not come through the gateway."""
+    ticket, other = on.gateway.new_ticket(), uuid4()
+    claim = Command(
+        command_id=uuid4(),
+        tool="ticket.cancel",
+        endpoint="/tickets/{ticketId}/cancel",
+        actor=STRANGER,
+        ticket_id=UUID(ticket),
+        request_id=str(uuid4()),
+        request_hash="",
+        payload={"reason": "no reason"},
+        correlation_id="forged",
+        submitted_at=datetime.now(UTC),
+    )
+    misdirected = claim.model_copy(update={"ticket_id": other})
+    await on.signal(ticket, "ticket.cancel", SignedCommand(command=claim))
+    await on.signal(ticket, "ticket.triage", SignedCommand(command=claim, mac="0" * 64))
+    await on.signal(ticket, "ticket.cancel", SignedCommand(command=misdirected))
+    for arguments in ((), (b"\x00",), ({"command": {}},)):
+        await on.signal(ticket, "no.such.tool", *arguments)
+    return await on.cancelled(ticket)
+
+
+async def large_payload(on: Recording) -> str:
+    """Keep a large payload out of the history."""
+    return await on.cancelled(on.gateway.new_ticket(description=LONG_TEXT))
+
+
+async def without_a_ticket(on: Recording) -> str:
+    """Serve a tool that is about no ticket."""
+    on.gateway.done("/ops/autonomy/pause", {"reason": "for a moment"})
+    on.gateway.done("/ops/autonomy/rollback", {})
+    return await on.over(None)
+
+
+SCENARIOS: Mapping[str, Callable[[Recording], Awaitable[str]]] = MappingProxyType(
+    {
+        scenario.__name__: scenario
+        for scenario in (
+            canonical,
+            cancel,
+            denials,
+            refused_creation,
+            emergency_bypass,
+            slow_database,
+            escalation,
+            hold_and_release,
+            hold_expiry,
+            long_conversation,
+            late_command,
+            adoption,
+            forgeries,
+            large_payload,
+            without_a_ticket,
+        )
+    }
+)

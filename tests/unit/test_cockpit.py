@@ -86,7 +86,7 @@ def test_positions_sort_as_the_queue_does() -> None:
         position(0, 1, 190, 9, 1),
         position(1, 0, 190, 9, 1),
     ]
-    assert sorted(queue[::-1]) == queue
+    assert sorted([*queue[3:], *queue[:3]]) == queue
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""The report: what was measured as a table, and the budget line by line."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.accounting import GATEWAY, WORKER, Lifecycle
+from bench.load import Round
+from bench.rounds import LEVELS, Kind, Results
+
+BUSY = 32
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the budget: met when the value stays on the right side of the limit."""
+
+    text: str
+    value: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the budget is met."""
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run has measured."""
+
+    results: Results
+    lifecycle: Lifecycle
+    replays: Round
+
+    def budget(self) -> Iterator[Line]:
+        """Yield the budget: ratios of the HTTP path to the bare loop with a local activity."""
+        yield Line(
+            f"throughput at {BUSY} in flight / floor", self._rate_ratio(), 0.8, at_least=True
+        )
+        yield Line("p50 at 1 in flight / floor", self._latency_ratio(1, 50), 1.5)
+        for level in LEVELS:
+            yield Line(f"p99 at {level} in flight / floor", self._latency_ratio(level, 99), 2.0)
+        yield Line("history events of a lifecycle", self.lifecycle.events, 119)
+        yield Line("history bytes of a lifecycle", self.lifecycle.history_bytes, 100_000)
+        yield Line("statements of the gateway per command", self.lifecycle.statements[GATEWAY], 2)
+        gain = self.replays.rate / self.results[Kind.HTTP, BUSY].round.rate
+        yield Line(f"replayed answers / first runs, throughput at {BUSY}", gain, 10, at_least=True)
+
+    def figures(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        return {
+            "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "loops": [
+                {
+                    "kind": kind,
+                    "in_flight": level,
+                    "commands": len(result.round.latencies_ms),
+                    "commands_per_second": round(result.round.rate, 1),
+                    **{f"p{p}_ms": round(result.round.percentile(p), 2) for p in PERCENTILES},
+                    "cpu_ms_per_command": {k: round(v, 3) for k, v in result.cpu_ms.items()},
+                }
+                for (kind, level), result in self.results.items()
+            ],
+            "lifecycle": vars(self.lifecycle),
+            "replays_per_second": round(self.replays.rate, 1),
+            "replays_p50_ms": round(self.replays.percentile(50), 2),
+            "budget": [
+                {"line": each.text, "value": each.value, "limit": each.limit, "met": each.met}
+                for each in self.budget()
+            ],
+        }
+
+    def show(self, console: Console) -> None:
+        """Print the tables."""
+        console.print(self._loops())
+        console.print(self._cpu())
+        spent = self.lifecycle
+        console.print(
+            f"Canonical lifecycle, {spent.commands} commands: {spent.events} history events,"
+            f" {spent.history_bytes / 1000:.1f} kB of history;"
+            f" statements per command: gateway {spent.statements[GATEWAY]:.1f},"
+            f" worker {spent.statements[WORKER]:.1f} with BEGIN and COMMIT.\n"
+            f"Replayed answers: {self.replays.rate:.0f}/s at {BUSY} in flight,"
+            f" p50 {self.replays.percentile(50):.1f} ms.\n"
+        )
+        console.print(budget_table(list(self.budget())))
+
+    def _loops(self) -> Table:
+        table = Table(title="Closed loop, 8 commands a ticket; latency in ms")
+        for name in ("loop", "in flight", "commands/s", "p50", "p95", "p99", "to floor"):
+            table.add_column(name, justify="left" if name == "loop" else "right")
+        for (kind, level), result in self.results.items():
+            measured = result.round
+            floor = self.results[Kind.LOCAL, level].round
+            table.add_row(
+                kind,
+                str(level),
+                f"{measured.rate:.1f}",
+                *(f"{measured.percentile(p):.1f}" for p in PERCENTILES),
+                f"{measured.rate / floor.rate:.2f}",
+            )
+        return table
+
+    def _cpu(self) -> Table:
+        names = list(self.results[Kind.HTTP, BUSY].cpu_seconds)
+        table = Table(title=f"Processor time at {BUSY} in flight, ms per command")
+        for name in ("loop", *names, "sum"):
+            table.add_column(name, justify="left" if name == "loop" else "right")
+        for (kind, level), result in self.results.items():
+            if level == BUSY:
+                spent = result.cpu_ms
+                shares = (f"{spent[name]:.2f}" for name in names)
+                table.add_row(kind, *shares, f"{sum(spent.values()):.2f}")
+        return table
+
+    def _rate_ratio(self) -> float:
+        ours, floor = self.results[Kind.HTTP, BUSY], self.results[Kind.LOCAL, BUSY]
+        return ours.round.rate / floor.round.rate
+
+    def _latency_ratio(self, level: int, percent: float) -> float:
+        ours, floor = self.results[Kind.HTTP, level], self.results[Kind.LOCAL, level]
+        return ours.round.percentile(percent) / floor.round.percentile(percent)
+
+
+def budget_table(lines: Sequence[Line]) -> Table:
+    """Return the budget as a table, each line passed or failed."""
+    table = Table(title="Budget")
+    for name in ("line", "value", "limit", "verdict"):
+        table.add_column(name, justify="left" if name == "line" else "right")
+    for line in lines:
+        sign = ">=" if line.at_least else "<="
+        verdict = "[green]PASS[/green]" if line.met else "[red]FAIL[/red]"
+        table.add_row(line.text, f"{line.value:,.2f}", f"{sign} {line.limit:,g}", verdict)
+    return table

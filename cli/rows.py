@@ -1,0 +1,21 @@
+"""Rows that operators see and change directly: no tool of the gateway is about them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from runtime.database import Connection, create_pool
+from runtime.settings import Settings
+
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+
+
+@asynccontextmanager
+async def tenant_transaction(settings: Settings, tenant: str) -> AsyncIterator[Connection]:
+    """Open one transaction that sees the rows of a tenant."""
+    pool = await create_pool(settings.database_url.get_secret_value(), max_size=1)
+    try:
+        async with pool.acquire() as conn, conn.transaction():
+            await conn.execute(SET_TENANT, tenant)
+            yield conn
+    finally:
+        await pool.close()

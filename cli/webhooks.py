@@ -1,0 +1,87 @@
+"""`dispatch webhook add`, `list` and `remove`: who is told of what happens."""
+
+import os
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from cli.output import DataDir, failed, run, settings
+from cli.rows import tenant_transaction
+from contracts.standard_webhooks import SECRET_BYTES, new_secret
+from runtime.settings import Settings
+from runtime.stack import DEFAULT_DATA_DIR
+
+ADD = """
+INSERT INTO webhook_subscriptions (tenant_id, url, event_types, secrets)
+VALUES ($1, $2, $3, $4) RETURNING id
+"""
+LIST = """
+SELECT id, url, event_types, is_active FROM webhook_subscriptions ORDER BY created_at, id
+"""
+REMOVE = """
+UPDATE webhook_subscriptions SET is_active = false WHERE id = $1 AND is_active RETURNING id
+"""
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Tenant = Annotated[str, typer.Option(help="Tenant.")]
+
+
+@app.command("add", short_help="Tell a subscriber of what happens")
+def add(
+    url: Annotated[str, typer.Argument(help="Where events are posted; https in production.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(help="A tool, such as ticket.close; repeatable. Without it: everything."),
+    ] = None,
+    tenant: Tenant = "default",
+) -> None:
+    """Add a subscriber and print its secret, which is not shown again.
+
+    Events come signed by the Standard Webhooks scheme, at least once, as long as `dispatch-outbox`
+    runs with DISPATCH_SMS_ENABLED=true.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise failed("the URL must begin with https:// or http://")
+    secret = new_secret(os.urandom(SECRET_BYTES))
+    values = (tenant, url, event or ["*"], [secret])
+    rows = run(_asked(settings(data_dir), tenant, ADD, *values))
+    typer.echo(orjson.dumps({"id": rows[0]["id"], "secret": secret}, default=str).decode())
+
+
+@app.command("list", short_help="Show the subscribers")
+def list_subscribers(
+    data_dir: DataDir = DEFAULT_DATA_DIR, tenant: Tenant = "default", *, as_json: AsJson = False
+) -> None:
+    """Show the subscribers of a tenant, without their secrets."""
+    rows = run(_asked(settings(data_dir), tenant, LIST))
+    if as_json:
+        text = orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2)
+        typer.echo(text.decode())
+        return
+    table = Table(Column("ID", no_wrap=True, min_width=36), "URL", "EVENTS", "ACTIVE", box=None)
+    for row in rows:
+        active = "yes" if row["is_active"] else "no"
+        table.add_row(str(row["id"]), row["url"], ", ".join(row["event_types"]), active)
+    Console().print(table)
+
+
+@app.command("remove", short_help="Tell a subscriber nothing more")
+def remove(
+    subscription: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the subscription.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    tenant: Tenant = "default",
+) -> None:
+    """Switch a subscriber off; what still waits for it fails."""
+    if not run(_asked(settings(data_dir), tenant, REMOVE, subscription)):
+        raise failed("there is no such active subscription")
+    typer.echo(f"removed {subscription}")
+
+
+async def _asked(chosen: Settings, tenant: str, sql: str, *values: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    async with tenant_transaction(chosen, tenant) as conn:
+        return [dict(row) for row in await conn.fetch(sql, *values)]

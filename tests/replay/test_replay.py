@@ -1,0 +1,175 @@
+"""Recorded histories run on the code of today, whatever the policy says by now."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+import policy.bundle
+from contracts.messages import Outcome, SignedCommand, TicketStart, TicketView
+from policy.bundle import Bundle, load_bundle
+from tests.replay.scenarios import SCENARIOS
+from worker.main import OUR_PURE_MODULES
+from workflows.ticket import TicketWorkflow
+
+FILES = sorted(Path(__file__).with_name("histories").glob("*.json"))
+PAYLOAD_LIMIT_BYTES = 8 * 1024
+CANONICAL_LIMIT_EVENTS = 120
+CANONICAL_LIMIT_BYTES = 100 * 1000
+SECRETS = re.compile(
+    rb"eyJ[\w-]+\.eyJ|Bearer |PRIVATE KEY|://[^/\s\"]+:[^/\s\"]+@|AKIA[0-9A-Z]{16}|[0-9]+@\w"
+)
+MUST_HOLD = {
+    "slow_database": {EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
+    "escalation": {EventType.EVENT_TYPE_TIMER_FIRED, EventType.EVENT_TYPE_TIMER_CANCELED},
+    "hold_expiry": {EventType.EVENT_TYPE_TIMER_FIRED},
+    "adoption.2": {EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
+    "long_conversation.1": {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW},
+    "canonical": {
+        EventType.EVENT_TYPE_MARKER_RECORDED,
+        EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
+    },
+}
+
+
+def history_of(path: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(path.stem, path.read_text())
+
+
+async def replay(path: Path, candidate: type = TicketWorkflow) -> Exception | None:
+    """Return why a history does not run on `candidate`, or None."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES, "tests")
+    replayer = Replayer(
+        workflows=[candidate],
+        data_converter=pydantic_data_converter,
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+    )
+    result = await replayer.replay_workflow(history_of(path), raise_on_replay_failure=False)
+    return result.replay_failure
+
+
+def payloads(message: Message) -> Iterator[Payload]:
+    """Yield every payload inside a message, at any depth."""
+    if isinstance(message, Payload):
+        yield message
+        return
+    for _, value in message.ListFields():
+        inner = value.values() if isinstance(value, Mapping) else value
+        for each in [inner] if isinstance(inner, Message) else inner:
+            if not isinstance(each, Message):
+                break  # a list of plain values, or a text
+            yield from payloads(each)
+
+
+@pytest.fixture
+def denying(monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """Install a bundle that lets nobody do anything, under another version and hash."""
+    shipped = load_bundle()
+    tools = {
+        name: rule.model_copy(update={"roles": (), "from_states": ()})
+        for name, rule in shipped.tools.items()
+    }
+    bundle = shipped.model_copy(update={"version": "denies-everything", "tools": tools})
+    monkeypatch.setattr(policy.bundle, "load_bundle", lambda: bundle)
+    return bundle
+
+
+@workflow.defn(name="Ticket")
+class PolicyReadingWorkflow(TicketWorkflow):
+    """What must never be: it asks the policy, and saves the activity of what is denied."""
+
+    @workflow.init
+    def __init__(self, start: TicketStart) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: TicketStart) -> TicketView | None:
+        return await super().run(start)
+
+    async def _execute(self, signed: SignedCommand) -> Outcome:
+        command = signed.command
+        if command.actor.actor_role in policy.bundle.load_bundle().tools[command.tool].roles:
+            return await super()._execute(signed)
+        return Outcome(command_id=command.command_id, tool=command.tool, code="FORBIDDEN")
+
+
+@workflow.defn(name="Ticket")
+class ReorderedWorkflow(TicketWorkflow):
+    """What must be behind `patched`: it looks at what is due before every command."""
+
+    @workflow.init
+    def __init__(self, start: TicketStart) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: TicketStart) -> TicketView | None:
+        return await super().run(start)
+
+    async def _execute(self, signed: SignedCommand) -> Outcome:
+        await self._escalate()
+        return await super()._execute(signed)
+
+
+def test_every_scenario_is_recorded() -> None:
+    assert {path.stem.partition(".")[0] for path in FILES} == set(SCENARIOS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_a_recorded_history_runs_on_the_code_of_today(path: Path) -> None:
+    assert await replay(path) is None
+
+
+@pytest.mark.usefixtures("denying")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_a_recorded_history_runs_under_a_policy_that_denies_everything(path: Path) -> None:
+    assert await replay(path) is None
+
+
+async def test_a_workflow_that_reads_the_policy_dies_of_the_next_edit(
+    request: pytest.FixtureRequest,
+) -> None:
+    (canonical,) = (path for path in FILES if path.stem == "canonical")
+    assert await replay(canonical, PolicyReadingWorkflow) is None
+    request.getfixturevalue("denying")
+    failure = await replay(canonical, PolicyReadingWorkflow)
+    assert isinstance(failure, workflow.NondeterminismError)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+async def test_a_change_in_the_order_of_commands_does_not_replay(path: Path) -> None:
+    failure = await replay(path, ReorderedWorkflow)
+    commands = [event.event_type for event in history_of(path).events]
+    if EventType.EVENT_TYPE_MARKER_RECORDED in commands:
+        assert isinstance(failure, workflow.NondeterminismError)
+
+
+@pytest.mark.parametrize(("name", "kinds"), MUST_HOLD.items(), ids=MUST_HOLD)
+def test_a_scenario_takes_the_path_that_it_stands_for(name: str, kinds: set[int]) -> None:
+    (path,) = (path for path in FILES if path.stem == name)
+    assert kinds <= {event.event_type for event in history_of(path).events}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_history_holds_no_secret_and_no_large_payload(path: Path) -> None:
+    found = [each for event in history_of(path).events for each in payloads(event)]
+    assert found
+    assert max(payload.ByteSize() for payload in found) <= PAYLOAD_LIMIT_BYTES
+    for text in (path.read_bytes(), *(payload.data for payload in found)):
+        assert not SECRETS.search(text)
+
+
+def test_a_canonical_lifecycle_stays_small() -> None:
+    (path,) = (path for path in FILES if path.stem == "canonical")
+    events = history_of(path).events
+    assert len(events) < CANONICAL_LIMIT_EVENTS
+    assert sum(event.ByteSize() for event in events) < CANONICAL_LIMIT_BYTES
