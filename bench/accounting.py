@@ -48,8 +48,7 @@ async def account(machine: Machine, bench: Bench, client: Client) -> Lifecycle:
             written = log_path.read_bytes()[start:].decode(errors="replace")
     counts = Counter(STATEMENT.findall(written))
     handle = client.get_workflow_handle(f"ticket-{ticket_id}")
-    while (await handle.describe()).close_time is None:
-        await asyncio.sleep(POLL_SECONDS)
+    await handle.result()  # closed: the history is complete
     history = await handle.fetch_history()
     return Lifecycle(
         commands=LIFECYCLE_COMMANDS,

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,15 +61,20 @@ def progress(text: str) -> None:
 @asynccontextmanager
 async def running_machine() -> AsyncIterator[Machine]:
     """Start the stack on free ports in a temporary folder, and the bare worker beside it."""
-    BENCH_DIR.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="run-", dir=BENCH_DIR) as folder:
-        data_dir = Path(folder).absolute()
+    with _data_dir() as data_dir:
         async with EmbeddedStack(data_dir, parts=PARTS, report=progress) as stack:
             settings, _ = load_settings(stack.env)
             async with _floor_worker(stack.env, data_dir / "logs" / "floor.log") as floor_pid:
                 pids = {str(name): stack.pid(name) for name in PARTS}
                 pids |= {"floor worker": floor_pid, "load": os.getpid()}
                 yield Machine(stack.env, settings, data_dir, pids)
+
+
+@contextmanager
+def _data_dir() -> Iterator[Path]:
+    BENCH_DIR.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="run-", dir=BENCH_DIR) as folder:
+        yield Path(folder).absolute()
 
 
 @asynccontextmanager
@@ -83,7 +88,7 @@ async def _floor_worker(env: Mapping[str, str], log_path: Path) -> AsyncIterator
     try:
         while not await has_poller(address, namespace, "bench-floor"):
             if process.returncode is not None:
-                raise RuntimeError(f"the bare worker ended:\n{log_path.read_text()}")
+                raise RuntimeError(f"the bare worker ended, see {log_path}")
             await asyncio.sleep(POLL_SECONDS)
         yield process.pid
     finally:

@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            lambda: cls(parts.netloc), parts.hostname, parts.port
+            lambda: cls(parts.netloc), parts.hostname or "127.0.0.1", parts.port or 80
         )
         return connection
 

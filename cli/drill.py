@@ -131,9 +131,8 @@ async def _checks(drill: Drill, database_url: str | None) -> AsyncIterator[Check
         yield check
     after = await _alerts(scene)
     counted = after["signals"][drill.signal] - before["signals"][drill.signal]
-    yield Check(
-        f"{drill.signal} counts them", f"{counted} instead of {times}" if counted < times else None
-    )
+    missing = f"{counted} instead of {times}{drill.remark.format(**after['thresholds'])}"
+    yield Check(f"{drill.signal} counts them", missing if counted < times else None)
     alert = next((each for each in after["alerts"] if each["code"] == drill.alert), None)
     yield Check(f"alert {drill.alert} fires", None if alert else "it is not in /ops/alerts")
     if alert is not None:

@@ -53,11 +53,13 @@ class Scene:
 class Drill(ABC):
     """One alert: provoked, explained by its runbook, remedied.
 
-    `places` are what the runbook's placeholders stand for once it is provoked.
+    `places` are what the runbook's placeholders stand for once it is provoked, `remark` explains a
+    count that does not rise, in terms of the thresholds.
     """
 
     alert: ClassVar[str]
     signal: ClassVar[str]
+    remark: ClassVar[str] = ""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -77,6 +79,7 @@ class StuckScheduling(Drill):
 
     alert = "STUCK_SCHEDULING"
     signal = "stuck_scheduling_count"
+    remark = " (a ticket is stuck after {stuck_scheduling_minutes} minutes here)"
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)

@@ -5,7 +5,19 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import agents, database, demo, drill, keys, outbox, stack, tokens, verify, webhooks
+from cli import (
+    agents,
+    database,
+    demo,
+    drill,
+    keys,
+    outbox,
+    release,
+    stack,
+    tokens,
+    verify,
+    webhooks,
+)
 from cli.output import Exit
 from cli.tools import add_tools
 from policy.bundle import load_bundle
@@ -35,6 +47,10 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     drill.drill: (
         "dispatch drill",
         "dispatch drill --live --json",
+    ),
+    release.release_check: (
+        "dispatch release-check",
+        "dispatch release-check --output evidence --lint --types --tests --drill",
     ),
     verify.verify: (
         "dispatch verify",

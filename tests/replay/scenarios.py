@@ -233,7 +233,8 @@ async def forgeries(on: Recording) -> str:
     await on.signal(ticket, "ticket.cancel", SignedCommand(command=claim))
     await on.signal(ticket, "ticket.triage", SignedCommand(command=claim, mac="0" * 64))
     await on.signal(ticket, "ticket.cancel", SignedCommand(command=misdirected))
-    for arguments in ((), (b"\x00",), ({"command": {}},)):
+    unreadable: tuple[tuple[object, ...], ...] = ((), (b"\x00",), ({"command": {}},))
+    for arguments in unreadable:
         await on.signal(ticket, "no.such.tool", *arguments)
     return await on.cancelled(ticket)
 

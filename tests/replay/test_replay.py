@@ -62,13 +62,12 @@ def payloads(message: Message) -> Iterator[Payload]:
     """Yield every payload inside a message, at any depth."""
     if isinstance(message, Payload):
         yield message
-        return
     for _, value in message.ListFields():
         inner = value.values() if isinstance(value, Mapping) else value
-        for each in [inner] if isinstance(inner, Message) else inner:
-            if not isinstance(each, Message):
-                break  # a list of plain values, or a text
-            yield from payloads(each)
+        several = [] if isinstance(inner, str | bytes | int | float) else inner
+        for each in [inner] if isinstance(inner, Message) else several:
+            if isinstance(each, Message):
+                yield from payloads(each)
 
 
 @pytest.fixture
@@ -94,6 +93,7 @@ class PolicyReadingWorkflow(TicketWorkflow):
 
     @workflow.run
     async def run(self, start: TicketStart) -> TicketView | None:
+        """Run as ever."""
         return await super().run(start)
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
@@ -113,6 +113,7 @@ class ReorderedWorkflow(TicketWorkflow):
 
     @workflow.run
     async def run(self, start: TicketStart) -> TicketView | None:
+        """Run as ever."""
         return await super().run(start)
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
@@ -145,12 +146,10 @@ async def test_a_workflow_that_reads_the_policy_dies_of_the_next_edit(
     assert isinstance(failure, workflow.NondeterminismError)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-async def test_a_change_in_the_order_of_commands_does_not_replay(path: Path) -> None:
-    failure = await replay(path, ReorderedWorkflow)
-    commands = [event.event_type for event in history_of(path).events]
-    if EventType.EVENT_TYPE_MARKER_RECORDED in commands:
-        assert isinstance(failure, workflow.NondeterminismError)
+@pytest.mark.parametrize("name", ["canonical", "cancel", "refused_creation", "forgeries"])
+async def test_a_change_in_the_order_of_commands_does_not_replay(name: str) -> None:
+    (path,) = (path for path in FILES if path.stem == name)
+    assert isinstance(await replay(path, ReorderedWorkflow), workflow.NondeterminismError)
 
 
 @pytest.mark.parametrize(("name", "kinds"), MUST_HOLD.items(), ids=MUST_HOLD)
