@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import ApiError
 from contracts.messages import SignedCommand, TicketStart
@@ -80,28 +80,49 @@ class Bus:
             raise LookupError("look_up always returns a row")
         return Found(**row)
 
-    async def send(self, command: Command) -> None:
-        """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails."""
-        tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
+    async def send(self, command: Command, *, expect_workflow: bool = False) -> None:
+        """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails.
+
+        Where a running one is to be expected, a plain signal is tried first: it is cheaper.
+        """
         if len(orjson.dumps(command.payload)) > INLINE_BYTES:
             command = await self._store_payload(command)
-        signed: SignedCommand = sign(self._key, command)
-        summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
+        signed = sign(self._key, command)
         try:
-            await self._client.start_workflow(
-                WORKFLOW_TYPE,
-                TicketStart(tenant_id=tenant_id, ticket_id=ticket_id),
-                id=workflow_id(tenant_id, ticket_id),
-                task_queue=self._task_queue,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                start_signal=command.tool,
-                start_signal_args=[signed],
-                static_summary=summary or None,
-                rpc_timeout=RPC_LIMIT,
-            )
+            if not (expect_workflow and await self._signal(signed)):
+                await self._signal_with_start(signed)
         except (TimeoutError, RPCError, RuntimeError) as error:
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
+
+    async def _signal(self, signed: SignedCommand) -> bool:
+        """Signal the running workflow of the ticket; return whether there was one."""
+        command = signed.command
+        name = workflow_id(command.actor.tenant_id, command.ticket_id)
+        handle = self._client.get_workflow_handle(name)
+        try:
+            await handle.signal(command.tool, signed, rpc_timeout=RPC_LIMIT)
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _signal_with_start(self, signed: SignedCommand) -> None:
+        command = signed.command
+        tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
+        summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
+        await self._client.start_workflow(
+            WORKFLOW_TYPE,
+            TicketStart(tenant_id=tenant_id, ticket_id=ticket_id),
+            id=workflow_id(tenant_id, ticket_id),
+            task_queue=self._task_queue,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=command.tool,
+            start_signal_args=[signed],
+            static_summary=summary or None,
+            rpc_timeout=RPC_LIMIT,
+        )
 
     async def _store_payload(self, command: Command) -> Command:
         """Keep a large payload out of the engine's history; the activity reads it by its id."""

@@ -28,6 +28,7 @@ def main() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing depends on the client's address
         date_header=True,
         timeout_graceful_shutdown=10,
     )

@@ -122,9 +122,8 @@ class Pipeline:
         if denial is not None:
             await self._refuse(call, actor, denial, digest)
             raise refusal(denial)
-        return await self._run(
-            self._command_of(call, actor, key, digest, found.rejections), digest, call
-        )
+        command = self._command_of(call, actor, key, digest, found.rejections)
+        return await self._run(command, digest, call, expect_workflow=found.state is not None)
 
     def _admission_denial(self, call: Call, identity: Identity) -> Denial | None:
         if identity.actor_role not in call.rule.roles:
@@ -166,19 +165,22 @@ class Pipeline:
             return Denial(code=Code.TICKET_NOT_FOUND)
         return scope_denial(actor, found.account_id, found.site_id)
 
-    async def _run(self, command: Command, digest: str, call: Call) -> Answer:
+    async def _run(
+        self, command: Command, digest: str, call: Call, *, expect_workflow: bool
+    ) -> Answer:
         call.trail.command_id = command.command_id
         seconds = call.context.wait_seconds
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
         with self._outcomes.expect(command.command_id) as future:
             try:
-                await self._bus.send(command)
+                await self._bus.send(command, expect_workflow=expect_workflow)
             except ApiError:
                 await self._bus.log_open(command)
                 raise
             try:
-                outcome = await asyncio.wait_for(future, limit)
+                async with asyncio.timeout(limit):
+                    outcome = await future
             except TimeoutError:
                 await self._bus.log_open(command)
                 return accepted(command, applied)

@@ -107,7 +107,8 @@ class Outcomes:
         clock = asyncio.get_running_loop().time
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._sweep_at - clock())
+                async with asyncio.timeout_at(self._sweep_at):
+                    await self._news.wait()
             self._news.clear()
             announced, self._announced = self._announced, set()
             wanted = announced

@@ -7,6 +7,7 @@ import structlog
 
 from automation.gateway import Gateway, GatewayError, derived_key
 from automation.tally import Tally
+from policy.autonomy import LEVEL_SCOPE
 from policy.bundle import Bundle
 from policy.codes import CODES, Code
 from policy.ladder import Verdict
@@ -132,8 +133,10 @@ class Dispatching:
         return Outcome.NOTHING
 
     def _failed(self, event: str, ticket_id: str, error: GatewayError) -> Outcome:
-        if error.code == Code.AUTONOMY_DISABLED:  # paused since we asked
-            return self._skipped(ticket_id, REASONS[Verdict.PAUSED])
+        if error.code == Code.AUTONOMY_DISABLED:  # since we asked, or by a newer bundle
+            of_the_level = error.details.get("scope_type") == LEVEL_SCOPE
+            verdict = Verdict.OFF if of_the_level else Verdict.PAUSED
+            return self._skipped(ticket_id, REASONS[verdict])
         self._tally.failed(error.code)
         self._log.error(event, ticket_id=ticket_id, error_code=error.code, status=error.status)
         return Outcome.NOTHING

@@ -45,8 +45,8 @@ class Plan:
     seconds: float
 
 
-FULL = Plan(repeats=4, seconds=4.0)
-QUICK = Plan(repeats=2, seconds=1.5)
+FULL = Plan(repeats=8, seconds=2.0)
+QUICK = Plan(repeats=3, seconds=0.8)
 
 
 async def measure(machine: Machine, plan: Plan) -> Report:

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from cli.drills import DRILLS, Drill, Scene
 from cli.output import DataDir, Exit, environment, failed, owner_database_url, run
-from cli.runbook import follow
+from cli.runbook import follow, sees_everything
 from cli.stage import CONNECT_SECONDS, gateway
-from cli.walk import Check, GatewayDownError, document_of
+from cli.walk import Check, GatewayDownError
 from policy.model import Role
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR, EmbeddedStack, PartName
@@ -97,6 +97,8 @@ async def drill_all(data_dir: Path, *, live: bool) -> list[DrillResult]:
         async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
             scene = Scene(client, chosen)
             database_url = owner_database_url(data_dir)
+            if database_url is not None and not await sees_everything(database_url):
+                database_url = None
             return [await _perform(kind(scene), database_url) for kind in DRILLS]
 
 
@@ -125,11 +127,11 @@ async def _perform(drill: Drill, database_url: str | None) -> DrillResult:
 
 async def _checks(drill: Drill, database_url: str | None) -> AsyncIterator[Check]:
     scene, identity = drill.scene, drill.scene.identity(Role.DISPATCHER)
-    before = await _alerts(scene)
+    before = await scene.alerts()
     times = before["thresholds"][drill.signal]
     async for check in drill.provoke(times):
         yield check
-    after = await _alerts(scene)
+    after = await scene.alerts()
     counted = after["signals"][drill.signal] - before["signals"][drill.signal]
     missing = f"{counted} instead of {times}{drill.remark.format(**after['thresholds'])}"
     yield Check(f"{drill.signal} counts them", missing if counted < times else None)
@@ -142,13 +144,6 @@ async def _checks(drill: Drill, database_url: str | None) -> AsyncIterator[Check
             yield check
     async for check in drill.remedy():
         yield check
-
-
-async def _alerts(scene: Scene) -> dict[str, Any]:
-    answer = await scene.client.get("/ops/alerts", headers=scene.identity(Role.DISPATCHER))
-    if not answer.is_success:
-        raise GatewayDownError(f"/ops/alerts answers HTTP {answer.status_code}")
-    return document_of(answer)
 
 
 def _judge_runbook(code: str, alert: Mapping[str, Any], answer: httpx.Response) -> Check:

@@ -10,7 +10,7 @@ import httpx
 
 from cli.scenario import LIFECYCLE, Step
 from cli.stage import credentials, names
-from cli.walk import Check, Visit, Walk, document_of
+from cli.walk import Check, GatewayDownError, Visit, Walk, document_of
 from policy.bundle import load_bundle
 from policy.model import Role
 from runtime.settings import Settings
@@ -42,6 +42,13 @@ class Scene:
         """Send a command, under a fresh key unless one is given."""
         headers = {**self.identity(role), "Idempotency-Key": key or str(uuid4())}
         return await self.client.post(path, json=body, headers=headers)
+
+    async def alerts(self) -> dict[str, Any]:
+        """Return the answer of /ops/alerts; raises `GatewayDownError` if there is none."""
+        answer = await self.client.get("/ops/alerts", headers=self.identity(Role.DISPATCHER))
+        if not answer.is_success:
+            raise GatewayDownError(f"/ops/alerts answers HTTP {answer.status_code}")
+        return document_of(answer)
 
     async def cancel(self, ticket_id: str | None) -> Check:
         """Cancel a ticket of the drill."""
@@ -96,9 +103,13 @@ class StuckScheduling(Drill):
         yield Check(f"{times} tickets rest in READY_TO_SCHEDULE")
 
     async def remedy(self) -> AsyncIterator[Check]:
-        """Move the tickets on."""
+        """Move the tickets on, and see the count fall."""
+        before = await self.scene.alerts()
         for ticket_id in self._tickets:
             yield await self.scene.cancel(ticket_id)
+        after = await self.scene.alerts()
+        fell = after["signals"][self.signal] < before["signals"][self.signal]
+        yield Check(f"{self.signal} falls", None if fell else "it does not")
 
 
 class CompletionRejection(Drill):

@@ -8,6 +8,7 @@ import asyncpg
 import httpx
 
 from cli.walk import Check
+from runtime.verification import CHECKED_TABLES, SIGHT
 
 _QUERIES: Final = re.compile(r"```sql\n(.*?)```", re.DOTALL)
 _READS: Final = re.compile(r"`GET (/[^`\s]+)`")
@@ -37,6 +38,15 @@ async def follow(
     for path in dict.fromkeys(_READS.findall(text)):
         if not _UNKNOWN.search(path):
             yield Check(f"GET {path}", await _failure_of_read(client, path, identity))
+
+
+async def sees_everything(url: str) -> bool:
+    """Whether the login sees the rows of every tenant, as the queries of runbooks need it."""
+    conn = await asyncpg.connect(url)
+    try:
+        return not await conn.fetch(SIGHT, list(CHECKED_TABLES))
+    finally:
+        await conn.close()
 
 
 async def _failure_of_query(url: str, query: str) -> str | None:

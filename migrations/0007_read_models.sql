@@ -76,8 +76,9 @@ SELECT t.id AS ticket_id, t.tenant_id, t.state::text AS state,
                       ORDER BY created_at DESC LIMIT 1) m ON true;
 REVOKE ALL ON ticket_queue_source FROM PUBLIC;
 
--- A concurrent transaction may have added a newer audit row meanwhile: its time is kept.
-CREATE OR REPLACE FUNCTION queue_ticket() RETURNS trigger
+-- Makes a ticket's queue row true. Only for a transaction that holds the ticket's row: then nobody else
+-- changes the ticket, and of a newer audit row added meanwhile the time is kept.
+CREATE OR REPLACE FUNCTION refresh_ticket_queue(p_ticket uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     UPDATE ticket_queue q
@@ -90,29 +91,67 @@ BEGIN
            audited_at = greatest(q.audited_at, v.audited_at),
            moved_at = greatest(q.moved_at, v.moved_at)
       FROM ticket_queue_source v
-     WHERE q.ticket_id = NEW.id AND v.ticket_id = NEW.id;
+     WHERE q.ticket_id = p_ticket AND v.ticket_id = p_ticket;
     IF NOT FOUND THEN
-        INSERT INTO ticket_queue SELECT v.* FROM ticket_queue_source v WHERE v.ticket_id = NEW.id;
+        INSERT INTO ticket_queue SELECT v.* FROM ticket_queue_source v WHERE v.ticket_id = p_ticket;
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION refresh_ticket_queue FROM PUBLIC;
+
+-- A command writes ticket, audit and transitions in one statement, so the first of these triggers sees
+-- all of it and makes the queue row true; the others find that it is.
+CREATE OR REPLACE FUNCTION queue_ticket() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM ticket_queue q
+         WHERE q.ticket_id = NEW.id AND q.state = NEW.state::text
+           AND q.priority = NEW.priority::text
+           AND q.account_id = NEW.account_id AND q.site_id = NEW.site_id
+           AND q.assigned_tech_id IS NOT DISTINCT FROM NEW.assigned_tech_id
+           AND q.incident_type IS NOT DISTINCT FROM upper(NEW.incident_type)
+           AND q.clock_at = coalesce(NEW.scheduled_start, NEW.created_at)
+           AND (q.audited_at IS NOT NULL OR q.newest_first = negated_ms(NEW.updated_at))
+    ) THEN
+        PERFORM refresh_ticket_queue(NEW.id);
     END IF;
     RETURN NULL;
 END $$;
 
--- A command writes ticket, audit and transitions at once: where the ticket's trigger came first, it
--- has seen all of them and these two find nothing left to do.
+CREATE OR REPLACE FUNCTION holds_ticket(p_ticket uuid) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM tickets WHERE id = p_ticket AND xmin = pg_current_xact_id()::xid)
+$$;
+REVOKE ALL ON FUNCTION holds_ticket FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION queue_audited_ticket() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE ticket_queue
-       SET audited_at = NEW.created_at, newest_first = negated_ms(NEW.created_at)
-     WHERE ticket_id = NEW.ticket_id AND (audited_at < NEW.created_at OR audited_at IS NULL);
+    IF EXISTS (SELECT FROM ticket_queue
+                WHERE ticket_id = NEW.ticket_id AND audited_at >= NEW.created_at) THEN
+        RETURN NULL;
+    ELSIF holds_ticket(NEW.ticket_id) THEN
+        PERFORM refresh_ticket_queue(NEW.ticket_id);
+    ELSE
+        UPDATE ticket_queue
+           SET audited_at = NEW.created_at, newest_first = negated_ms(NEW.created_at)
+         WHERE ticket_id = NEW.ticket_id AND (audited_at < NEW.created_at OR audited_at IS NULL);
+    END IF;
     RETURN NULL;
 END $$;
 
 CREATE OR REPLACE FUNCTION queue_moved_ticket() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    UPDATE ticket_queue SET moved_at = NEW.created_at
-     WHERE ticket_id = NEW.ticket_id AND (moved_at < NEW.created_at OR moved_at IS NULL);
+    IF EXISTS (SELECT FROM ticket_queue
+                WHERE ticket_id = NEW.ticket_id AND moved_at >= NEW.created_at) THEN
+        RETURN NULL;
+    ELSIF holds_ticket(NEW.ticket_id) THEN
+        PERFORM refresh_ticket_queue(NEW.ticket_id);
+    ELSE
+        UPDATE ticket_queue SET moved_at = NEW.created_at
+         WHERE ticket_id = NEW.ticket_id AND (moved_at < NEW.created_at OR moved_at IS NULL);
+    END IF;
     RETURN NULL;
 END $$;
 

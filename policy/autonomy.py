@@ -10,6 +10,8 @@ from policy.facts import AutonomyRow
 from policy.ladder import Verdict
 from policy.model import Ticket
 
+LEVEL_SCOPE = "TOOL"
+"""The scope type of a refusal that comes from the ladder, not from a pause."""
 MOST_SPECIFIC_FIRST = ("TICKET", "INCIDENT", "GLOBAL")
 
 
@@ -43,7 +45,7 @@ def automation_denial(
         return Denial(code=Code.AUTONOMY_DISABLED, details=paused_details(row, ticket))
     details = {
         "dimension": "policy",
-        "scope_type": "TOOL",
+        "scope_type": LEVEL_SCOPE,
         "scope_id": tool,
         "reason": f"the autonomy level is {verdict.value}",
         "incident_type": incident_type,

@@ -44,12 +44,12 @@ class ToolRule(Frozen):
         """Commands are the POST tools; reads are the GET ones."""
         return self.method == "POST"
 
-    @property
+    @cached_property
     def path_parameters(self) -> tuple[str, ...]:
         """Names of the route's path parameters, in order."""
         return tuple(_PARAMETER.findall(self.route))
 
-    @property
+    @cached_property
     def requires_ticket_id(self) -> bool:
         """Whether the route names a ticket."""
         return "ticketId" in self.path_parameters

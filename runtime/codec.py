@@ -10,7 +10,6 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import (
     DataConverter,
     DefaultFailureConverterWithEncodedAttributes,
@@ -19,6 +18,7 @@ from temporalio.converter import (
 
 from contracts.names import SEALED_ENCODING, UNREADABLE_ENCODING
 from runtime.environment import ConfigurationError
+from runtime.payloads import message_converter
 from runtime.settings import Settings
 
 VARIABLE: Final = "DISPATCH_PAYLOAD_KEYS"
@@ -127,9 +127,9 @@ def data_converter(settings: Settings) -> DataConverter:
     """
     ring = key_ring(settings)
     if ring is None:
-        return pydantic_data_converter
+        return message_converter
     return replace(
-        pydantic_data_converter,
+        message_converter,
         payload_codec=PayloadEncryption(ring),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )

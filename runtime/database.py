@@ -105,6 +105,7 @@ async def create_pool(
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         max_cached_statement_lifetime=0,
+        max_inactive_connection_lifetime=0,  # else every release sets a timer
         server_settings={**SESSION_SETTINGS, "application_name": application_name},
     )
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
+import uvloop
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -22,6 +23,7 @@ from runtime.signing import command_key
 from runtime.store import EvidenceStore
 from runtime.temporal import connect_temporal, ensure_search_attributes
 from runtime.tracing import open_tracing
+from worker.sandbox import ContextFreeRunner
 from workflows.ticket import TicketWorkflow
 
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
@@ -46,7 +48,7 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
         task_queue=settings.temporal_task_queue,
         workflows=[TicketWorkflow],
         activities=[activities.execute_command, activities.escalate],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=ContextFreeRunner(SandboxedWorkflowRunner(restrictions=restrictions)),
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=POLLERS),
         nonsticky_to_sticky_poll_ratio=STICKY_RATIO,
         sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
@@ -96,7 +98,7 @@ def main() -> None:
         log.warning("worker.setting", message=warning)
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(run(settings))
+            uvloop.run(run(settings))
     except Exception as error:
         log.exception("worker.fatal_error", reason=str(error))
         sys.exit(1)

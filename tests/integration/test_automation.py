@@ -226,9 +226,7 @@ async def _goes_on(url: str) -> None:
     assert robot.records[-1]["last_error"] == "ConnectError"
 
 
-async def test_a_gateway_that_never_answers_cannot_keep_it_from_stopping_nor_from_its_heartbeat() -> (
-    None
-):
+async def test_a_gateway_that_never_answers_keeps_it_from_neither_heartbeat_nor_end() -> None:
     async def never(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 

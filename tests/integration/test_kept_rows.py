@@ -82,7 +82,7 @@ async def test_an_update_of_a_ticket_stamps_it(owner: Connection) -> None:
 
 async def test_the_application_cannot_delete_anywhere(pool: Pool, owner: Connection) -> None:
     tables = [row["table_name"] for row in await owner.fetch(TENANT_TABLES)]
-    assert len(tables) == 22
+    assert len(tables) >= 22
     for table in tables:
         for statement in ("DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"):
             await _denied(pool.execute, statement.format(table))

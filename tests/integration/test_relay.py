@@ -275,3 +275,20 @@ async def test_the_command_line_delivers_lists_and_subscribes(
     assert added["secret"] not in await dispatch("webhook", "list", "--json")
     await dispatch("webhook", "remove", added["id"])
     assert await owner.fetchval("SELECT is_active FROM webhook_subscriptions") is False
+
+
+async def test_the_process_makes_a_bounded_run_and_ends(
+    database_url: str, owner: Connection
+) -> None:
+    await add_messages(owner, await add_ticket(owner))
+    bounded = {"DISPATCH_OUTBOX_ITERATIONS": "2", "DISPATCH_OUTBOX_POLL_MS": "10"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from relay.main import main; main()"),
+        env=os.environ
+        | {"DISPATCH_DATABASE_URL": database_url, "DISPATCH_SMS_ENABLED": "1", **bounded},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    last = orjson.loads(output.splitlines()[-1])
+    assert process.returncode == 0
+    assert last.items() >= {"event": "outbox.stopped", **DONE, "processed": 1, "sent": 1}.items()

@@ -29,8 +29,8 @@ async def desk(gateway: TestGateway) -> AsyncIterator[httpx.AsyncClient]:
 async def report(
     desk: httpx.AsyncClient,
     path: str,
-    body: Any,
-    secret: str = SECRET,  # noqa: ANN401  JSON
+    body: object,
+    secret: str = SECRET,
 ) -> httpx.Response:
     raw = orjson.dumps(body)
     headers = signed_headers([secret], str(uuid4()), datetime.now(UTC), raw)
