@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CALLS ?= 20000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -8,13 +9,16 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: up test demo lint format types bench bench-peers record-history lock clean help
+.PHONY: up test fuzz demo lint format types docs bench bench-peers record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
 
 test: $(READY) ## run every test
 	$(BIN)/pytest
+
+fuzz: $(READY) ## call everything at random, CALLS=20000 times
+	FUZZ_CALLS=$(CALLS) $(BIN)/pytest tests/integration/test_fuzz.py
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo
@@ -30,6 +34,9 @@ format: $(READY) ## format the code and apply safe fixes
 
 types: $(READY) ## check types
 	$(BIN)/mypy .
+
+docs: $(READY) ## write docs/toolset.md anew from the policy bundle
+	$(BIN)/python -m api.toolset_page > docs/toolset.md
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench

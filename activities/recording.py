@@ -63,6 +63,7 @@ log AS (
         ticket_id = excluded.ticket_id, decision = excluded.decision, code = excluded.code,
         dimension = excluded.dimension, response_code = excluded.response_code,
         response_body = excluded.response_body, response_text = excluded.response_text,
+        correlation_id = excluded.correlation_id, trace_id = excluded.trace_id,
         policy_bundle_version = excluded.policy_bundle_version,
         policy_bundle_sha256 = excluded.policy_bundle_sha256, decided_at = excluded.decided_at
     WHERE c.decided_at IS NULL

@@ -8,10 +8,15 @@ from uuid import UUID
 
 import orjson
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.errors import ApiError
+from contracts.attributes import to_attributes
 from contracts.messages import SignedCommand, TicketStart
 from contracts.names import WORKFLOW_TYPE, workflow_id
 from contracts.signing import sign
@@ -19,7 +24,8 @@ from policy.bundle import Bundle
 from policy.codes import Code
 from policy.command import Command
 from policy.effects import Denial
-from policy.model import Actor
+from policy.model import Actor, Priority, State
+from policy.sla import SlaStatus
 from runtime.database import Connection, Pool
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
@@ -85,12 +91,13 @@ class Bus:
 
         Where a running one is to be expected, a plain signal is tried first: it is cheaper.
         """
+        first_sight = _first_sight(self._bundle, command)
         if len(orjson.dumps(command.payload)) > INLINE_BYTES:
             command = await self._store_payload(command)
         signed = sign(self._key, command)
         try:
             if not (expect_workflow and await self._signal(signed)):
-                await self._signal_with_start(signed)
+                await self._signal_with_start(signed, first_sight)
         except (TimeoutError, RPCError, RuntimeError) as error:
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
 
@@ -107,7 +114,9 @@ class Bus:
             raise
         return True
 
-    async def _signal_with_start(self, signed: SignedCommand) -> None:
+    async def _signal_with_start(
+        self, signed: SignedCommand, first_sight: TypedSearchAttributes | None
+    ) -> None:
         command = signed.command
         tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
         summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
@@ -120,6 +129,7 @@ class Bus:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=command.tool,
             start_signal_args=[signed],
+            search_attributes=first_sight,
             static_summary=summary or None,
             rpc_timeout=RPC_LIMIT,
         )
@@ -173,3 +183,22 @@ class Bus:
                 command.submitted_at,
                 *verdict,
             )
+
+
+def _first_sight(bundle: Bundle, command: Command) -> TypedSearchAttributes | None:
+    """Return what operators see of a ticket from the start, if `command` is to create it.
+
+    It is what a new ticket looks like; so the first outcome rarely has anything to change.
+    """
+    if not bundle.tools[command.tool].creates_ticket:
+        return None
+    return to_attributes(
+        {
+            "DispatchPhase": bundle.phase_of[State.NEW],
+            "DispatchPriority": Priority.ROUTINE,
+            "DispatchSlaStatus": SlaStatus.HEALTHY,
+            "DispatchAccountId": str(UUID(command.payload["account_id"])),
+            "DispatchSiteId": str(UUID(command.payload["site_id"])),
+            "DispatchEscalationLevel": 0,
+        }
+    )

@@ -8,9 +8,8 @@ from starlette.requests import Request
 
 from api.answers import Answer, json_answer
 from api.errors import ApiError
-from api.gateway import gateway_of
+from api.gateway import admitted, gateway_of
 from api.reading import reading
-from api.serving import trail_of
 from policy.access import scope_denial
 from policy.bundle import Bundle
 from policy.codes import Code
@@ -33,10 +32,7 @@ STATUS = {None: "accepted", "ALLOW": "succeeded", "DENY": "rejected"}
 async def command_status(request: Request) -> Answer:
     """Answer `GET /commands/{command_id}`."""
     gateway = gateway_of(request)
-    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
-    if identity.actor_role not in READERS:
-        raise role_error(identity.actor_role, READERS)
-    actor = identity.actor
+    actor = await admitted(request, READERS)
     try:
         command_id = parse_uuid(request.path_params["command_id"])
     except ValueError:
@@ -50,14 +46,6 @@ async def command_status(request: Request) -> Answer:
     if not row or not may_see(gateway.bundle, actor, row):
         raise ApiError(Code.COMMAND_NOT_FOUND)
     return json_answer(200, _shape(row))
-
-
-def role_error(role: Role, allowed: tuple[Role, ...]) -> ApiError:
-    """Return 403 FORBIDDEN of a route that is no tool."""
-    return ApiError(
-        Code.FORBIDDEN,
-        details={"actor_role": role.value, "allowed_roles": [each.value for each in allowed]},
-    )
 
 
 def may_see(bundle: Bundle, actor: Actor, row: Mapping[str, Any]) -> bool:

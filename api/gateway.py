@@ -1,5 +1,6 @@
 """What the gateway process owns while it serves, and how a request gets at it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from api.serving import trail_of
 from api.surface import ToolSurface
 from policy.bundle import Bundle, ToolRule
 from policy.codes import Code
+from policy.model import Actor, Role
 from policy.values import parse_uuid
 from runtime.database import Pool
 from runtime.settings import Settings
@@ -39,6 +41,21 @@ def gateway_of(request: Request) -> Gateway:
     """Return the gateway that serves a request."""
     gateway: Gateway = request.app.state.gateway
     return gateway
+
+
+async def admitted(request: Request, roles: Collection[Role]) -> Actor:
+    """Return who calls a route that is no tool, or raise what keeps the caller out."""
+    gateway = gateway_of(request)
+    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
+    if identity.actor_role in roles:
+        return identity.actor
+    raise ApiError(
+        Code.FORBIDDEN,
+        details={
+            "actor_role": identity.actor_role.value,
+            "allowed_roles": [role.value for role in roles],
+        },
+    )
 
 
 def call_of(

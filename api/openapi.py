@@ -27,8 +27,8 @@ DESCRIPTION = """
 Field-service tickets from intake to closure. Every write is a tool: judged by policy, recorded
 whether allowed or not, applied one at a time per ticket.
 
-* Send a fresh UUID as `Idempotency-Key` with every command, and the same key with the same body to retry:
-  it takes effect once, and the answer is repeated with `Idempotency-Replayed: true`.
+* Send a fresh UUID as `Idempotency-Key` with every command, and the same key with the same body to
+  retry: it takes effect once, and the answer is repeated with `Idempotency-Replayed: true`.
 * 202 means accepted and still running: follow `Location`, or repeat the call under its key.
 * Decide on `error.code`, never on `error.message`. The example of each error says what to do next.
 * `dispatch token --role dispatcher` mints a token to try things with.

@@ -38,13 +38,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
 ) -> Gateway:
     """Open what the gateway owns; `stack` closes it."""
     url = settings.database_url.get_secret_value()
-    pool = await create_pool(
-        url,
-        max_size=settings.db_pool_max,
-        application_name="dispatch-api",
-        on_query=tracing.on_query,
-    )
-    stack.push_async_callback(pool.close)
+    pool = await opened_pool(stack, settings, "dispatch-api", settings.db_pool_max, tracing)
     async with pool.acquire() as conn:
         await assert_application_role(conn)
         key = await command_key(settings, conn)
@@ -54,8 +48,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     await outcomes.start()
     bus = Bus(pool, client, settings.temporal_task_queue, key, bundle)
     # Its own connections: a busy pool must not make a healthy database look down.
-    spare = await create_pool(url, max_size=HEALTH_CONNECTIONS, application_name="dispatch-health")
-    stack.push_async_callback(spare.close)
+    spare = await opened_pool(stack, settings, "dispatch-health", HEALTH_CONNECTIONS, tracing)
     health = Health(settings, bundle, spare, client)
     surface = ToolSurface(bundle, health)
     store = EvidenceStore(settings)
@@ -72,6 +65,20 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
         surface=surface,
         pool=pool,
     )
+
+
+async def opened_pool(
+    stack: AsyncExitStack, settings: Settings, name: str, size: int, tracing: Tracing
+) -> Pool:
+    """Return a pool of that name; `stack` closes it."""
+    pool = await create_pool(
+        settings.database_url.get_secret_value(),
+        max_size=size,
+        application_name=name,
+        on_query=tracing.on_query,
+    )
+    stack.push_async_callback(pool.close)
+    return pool
 
 
 def read_tools(pool: Pool, bundle: Bundle, store: EvidenceStore, surface: ToolSurface) -> ReadTools:

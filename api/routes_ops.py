@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from starlette.requests import Request
 
 from api.answers import Answer, json_answer
-from api.command_status import role_error
 from api.errors import ApiError
-from api.gateway import gateway_of
+from api.gateway import admitted, gateway_of
 from api.metrics import JSON, TEXT, exposition, json_metrics, preferred
 from api.runbooks import URL_PREFIX, runbook_text
 from api.serving import Route, trail_of
@@ -69,6 +68,4 @@ async def _admit(request: Request) -> None:
     gateway = gateway_of(request)
     if gateway.settings.mode is not Mode.PRODUCTION or gateway.settings.ops_public:
         return
-    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
-    if identity.actor_role not in OPERATORS:
-        raise role_error(identity.actor_role, OPERATORS)
+    await admitted(request, OPERATORS)

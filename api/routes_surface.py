@@ -10,10 +10,10 @@ from starlette.requests import Request
 
 from api.answers import Answer, json_answer
 from api.body import read_body
-from api.command_status import READERS, role_error
+from api.command_status import READERS
 from api.context import RequestContext
 from api.errors import ApiError
-from api.gateway import Gateway, call_of, gateway_of
+from api.gateway import Gateway, admitted, call_of, gateway_of
 from api.ijson import parse_body
 from api.pipeline import Call
 from api.queries import Query, query_of_payload
@@ -35,11 +35,8 @@ def surface_routes() -> Iterator[Route]:
 
 
 async def _list(request: Request) -> Answer:
-    gateway = gateway_of(request)
-    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
-    if identity.actor_role not in READERS:
-        raise role_error(identity.actor_role, READERS)
-    return json_answer(OK, gateway.surface.listing())
+    await admitted(request, READERS)
+    return json_answer(OK, gateway_of(request).surface.listing())
 
 
 class ToolCall(NamedTuple):

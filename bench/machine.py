@@ -18,6 +18,7 @@ from runtime.stack.temporal import has_poller
 
 BENCH_DIR = Path(".dispatch/bench")
 PARTS = (PartName.POSTGRES, PartName.TEMPORAL, PartName.WORKER, PartName.API)
+UNLIMITED = {"DISPATCH_RATE_LIMITS": "off"}
 POLL_SECONDS = 0.1
 
 
@@ -62,7 +63,9 @@ def progress(text: str) -> None:
 async def running_machine() -> AsyncIterator[Machine]:
     """Start the stack on free ports in a temporary folder, and the bare worker beside it."""
     with _data_dir() as data_dir:
-        async with EmbeddedStack(data_dir, parts=PARTS, report=progress) as stack:
+        async with EmbeddedStack(
+            data_dir, parts=PARTS, environ=UNLIMITED, report=progress
+        ) as stack:
             settings, _ = load_settings(stack.env)
             async with _floor_worker(stack.env, data_dir / "logs" / "floor.log") as floor_pid:
                 pids = {str(name): stack.pid(name) for name in PARTS}

@@ -165,7 +165,7 @@ class UpsertAutonomy(Write):
     reason: str | None
     actor_type: str
     actor_id: str
-    actor_role: str
+    actor_role: str | None
     request_id: UUID
     correlation_id: str | None
     trace_id: str | None

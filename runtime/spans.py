@@ -111,13 +111,26 @@ class _CommandTrace(client.Interceptor, worker.Interceptor):
 
 
 class _Sending(client.OutboundInterceptor):
+    """Puts the trace into the command, not into headers.
+
+    A workflow that starts with headers makes its first caller the parent of whatever comes later.
+    """
+
     async def start_workflow(
         self,
         input: client.StartWorkflowInput,  # noqa: A002  Temporal's name
     ) -> client.WorkflowHandle[Any, Any]:
-        input.headers = {}  # they would make this caller the parent of whatever comes later
+        input.headers = {}
         input.start_signal_args = [_with_trace(each) for each in input.start_signal_args]
         return await super().start_workflow(input)
+
+    async def signal_workflow(
+        self,
+        input: client.SignalWorkflowInput,  # noqa: A002  Temporal's name
+    ) -> None:
+        input.headers = {}
+        input.args = [_with_trace(each) for each in input.args]
+        await super().signal_workflow(input)
 
 
 class _InWorkflow(worker.WorkflowInboundInterceptor):

@@ -55,6 +55,8 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
         max_cached_workflows=CACHED_WORKFLOWS,
         max_concurrent_local_activities=settings.db_pool_max,
         max_concurrent_activities=settings.db_pool_max,
+        # Nothing is stored externally, so no payload needs a task of its own.
+        max_workflow_task_external_storage_concurrency=1,
         graceful_shutdown_timeout=GRACE,
     )
 

@@ -3,32 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate
 
+from contracts.attributes import KEYS
 from contracts.messages import Outcome, TicketView
-from contracts.names import SEARCH_ATTRIBUTES
-
-_KEYWORDS = {
-    name: SearchAttributeKey.for_keyword(name)
-    for name, kind in SEARCH_ATTRIBUTES.items()
-    if kind == "Keyword"
-}
-_LEVEL = SearchAttributeKey.for_int("DispatchEscalationLevel")
 
 
 def changed_attributes(
-    known: Mapping[str, str | int], ticket: TicketView
+    known: Mapping[str, str | int], ticket: TicketView | None
 ) -> tuple[dict[str, str | int], Sequence[SearchAttributeUpdate[Any]]]:
     """Return all attributes of `ticket` and the updates that `known` lacks; each write is dear."""
-    values = _attributes(ticket)
+    values = {} if ticket is None else _attributes(ticket)
     updates: list[SearchAttributeUpdate[Any]] = [
-        key.value_set(str(values[name])) if name in values else key.value_unset()
-        for name, key in _KEYWORDS.items()
+        key.value_set(values[name]) if name in values else key.value_unset()
+        for name, key in KEYS.items()
         if values.get(name) != known.get(name)
     ]
-    if ticket.escalation_level != known.get(_LEVEL.name):
-        updates.append(_LEVEL.value_set(ticket.escalation_level))
-    return {**values, _LEVEL.name: ticket.escalation_level}, updates
+    return values, updates
 
 
 def card(ticket: TicketView | None, last: Outcome) -> str:
@@ -46,14 +37,15 @@ def card(ticket: TicketView | None, last: Outcome) -> str:
     return "\n\n".join(lines)
 
 
-def _attributes(ticket: TicketView) -> dict[str, str]:
-    values = {
+def _attributes(ticket: TicketView) -> dict[str, str | int]:
+    values: dict[str, str | int | None] = {
         "DispatchPhase": ticket.phase,
         "DispatchPriority": ticket.priority,
         "DispatchSlaStatus": ticket.sla_status,
         "DispatchAccountId": str(ticket.account_id),
         "DispatchSiteId": str(ticket.site_id),
-        "DispatchTechId": ticket.tech_id and str(ticket.tech_id),
+        "DispatchTechId": None if ticket.tech_id is None else str(ticket.tech_id),
         "DispatchIncidentType": ticket.incident_type,
+        "DispatchEscalationLevel": ticket.escalation_level,
     }
-    return {name: value for name, value in values.items() if value}
+    return {name: value for name, value in values.items() if value is not None}

@@ -12,6 +12,7 @@ from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.activities import TicketActivities
+    from contracts.attributes import from_attributes
     from contracts.messages import (
         Outcome,
         SignedCommand,
@@ -48,6 +49,8 @@ class TicketWorkflow:
         self._timer_due = workflow.now()
         self._alarm = start.ticket is not None  # a timer that rang in the last run is not lost
         self._attributes: dict[str, str | int] = {}
+        if start.ticket is None:  # a run that goes on sets its own anew
+            self._attributes = from_attributes(workflow.info().typed_search_attributes)
 
     @workflow.run
     async def run(self, start: TicketStart) -> TicketView | None:  # noqa: ARG002  read by __init__
@@ -138,13 +141,12 @@ class TicketWorkflow:
         """Take over the ticket as stored, tell the operators, and mind its next deadline."""
         self._ticket = ticket
         self._finished = ticket is None or ticket.terminal
-        if ticket is None:
-            return
         changed, updates = changed_attributes(self._attributes, ticket)
         if updates:
             self._attributes = changed
             workflow.upsert_search_attributes(updates)
-        self._arm(ticket)
+        if ticket is not None:
+            self._arm(ticket)
 
     def _arm(self, ticket: TicketView) -> None:
         """Keep one timer, for the earliest deadline; one that rings early only looks again."""

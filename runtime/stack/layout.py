@@ -127,6 +127,7 @@ class LayoutBuilder:
         ui_port = self._choose("ui", ports.ui)
         self._env["DISPATCH_TEMPORAL_ADDRESS"] = f"{LOOPBACK}:{port}"
         self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
+        self._env.setdefault("DISPATCH_TEMPORAL_UI_ORIGIN", self._urls["Temporal UI"])
         return temporal_part(
             self._data_dir / "temporal",
             self._log("temporal"),

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from policy.bundle import load_bundle
 from runtime.stack import EmbeddedStack, PartName
+from runtime.verification import Verification
 from tests.polling import eventually
 
 GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
@@ -100,3 +102,9 @@ async def cable(env: Mapping[str, str], variable: str) -> AsyncIterator[Cable]:
         yield wire
     finally:
         await wire.cut()
+
+
+async def assert_whole(owner_url: str) -> None:
+    """Re-check every chain and every row that belongs to it."""
+    check = Verification(owner_url, frozenset(load_bundle().pairs))
+    assert [fault async for fault in check.faults()] == []

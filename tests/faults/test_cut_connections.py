@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from tests.faults.stack import GATE, WAITS_AT_GATE, Cable, cable
+from runtime.stack import PartName
+from tests.faults.stack import GATE, WAITS_AT_GATE, Cable, Faults, assert_whole, cable
 from tests.integration.gateway import PAYLOAD_OF_NEW, TestGateway
 from tests.polling import eventually
 
@@ -84,6 +85,22 @@ async def test_without_the_engine_the_command_stays_open_until_its_key_comes_aga
     answer = await eventually(taken_up, within=30, what="the engine's return")
     assert answer.headers["X-Command-Id"] == command
     assert await log_of(gateway, key) == [(UUID(command), "ALLOW", None)]
+    await assert_whole(gateway.owner_url)
+
+
+async def test_an_engine_that_hangs_is_not_waited_for(gateway: TestGateway, faults: Faults) -> None:
+    ticket, key = gateway.new_ticket(), str(uuid4())
+    path = f"/tickets/{ticket}/triage"
+    with faults.stopped(PartName.TEMPORAL):
+        began = time.monotonic()
+        answer = gateway.post(path, TRIAGE, key=key)
+        assert time.monotonic() - began < REFUSED_WITHIN_SECONDS
+    assert_unavailable(answer, "ENGINE_UNAVAILABLE")
+
+    again = gateway.post(path, TRIAGE, key=key)
+    assert (again.status_code, again.json()["version"]) == (200, 1)
+    assert again.headers["X-Command-Id"] == answer.headers["X-Command-Id"]
+    await assert_whole(gateway.owner_url)
 
 
 async def test_without_the_engine_replays_reads_and_rejections_still_work(

@@ -17,8 +17,7 @@ from policy.bundle import load_bundle
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from runtime.temporal import connect_temporal
-from runtime.verification import Verification
-from tests.faults.stack import GATE, WAITS_AT_GATE, Faults
+from tests.faults.stack import GATE, WAITS_AT_GATE, Faults, assert_whole
 from tests.integration.gateway import TestGateway
 from tests.lifecycle import names_of
 from tests.polling import eventually
@@ -56,13 +55,7 @@ async def assert_done_once(gateway: TestGateway, ticket: str, key: str) -> None:
     assert gateway.get(f"/tickets/{ticket}").json()["version"] == 1
     async with gateway.owner() as conn:
         assert tuple(await conn.fetchrow(EFFECTS, UUID(key)) or ()) == (1, 1, 1)
-    await assert_whole(gateway)
-
-
-async def assert_whole(gateway: TestGateway) -> None:
-    """Re-check every chain and every row that belongs to it."""
-    check = Verification(gateway.owner_url, frozenset(BUNDLE.pairs))
-    assert [fault async for fault in check.faults()] == []
+    await assert_whole(gateway.owner_url)
 
 
 async def events_of(gateway: TestGateway, ticket: str, kind: str) -> int:
@@ -119,7 +112,7 @@ async def test_the_worker_dies_between_its_commit_and_its_report(
     assert (cancelled.status_code, cancelled.json()["version"]) == (200, 2)
     async with gateway.owner() as conn:
         assert tuple(await conn.fetchrow(EFFECTS, UUID(key)) or ()) == (1, 1, 1)
-    await assert_whole(gateway)
+    await assert_whole(gateway.owner_url)
 
 
 async def test_the_gateway_dies_after_the_signal(
@@ -206,4 +199,4 @@ async def test_lifecycles_survive_the_death_of_a_part(
         events, checks = await each.history()
         assert len(events) == sum(step.accepted for step in LIFECYCLE)
         assert [check for check in checks if check.failure] == []
-    await assert_whole(gateway)
+    await assert_whole(gateway.owner_url)

@@ -4,10 +4,8 @@ What no model can know (the instant of a decision, random ids) it is told; every
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.names import new_ticket_id
@@ -24,10 +22,8 @@ from policy.facts import (
     Facts,
     HoldSnapshot,
     PastTransition,
-    Site,
-    Technician,
 )
-from policy.model import Actor, State, Ticket
+from policy.model import State, Ticket
 from policy.shapes import ticket_shape
 from policy.values import format_datetime
 from policy.writes import (
@@ -42,50 +38,10 @@ from policy.writes import (
     UpsertArtifact,
     Write,
 )
+from tests.integration.calls import Answer, Call, Row, Seen, World
 
 COMPLETIONS = {"tech.complete", "closeout.candidate", "dispatch.manual_bypass"}
 ENTITLED = {"qa", "approver"}
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of a command, as a client makes it."""
-
-    tool: str
-    actor: Actor
-    ticket_id: UUID | None
-    payload: Row
-    key: str
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the model is told about a decision: its instant, and the ids that were drawn."""
-
-    command_id: UUID
-    correlation_id: str
-    submitted_at: datetime
-    decided_at: datetime
-    audit_id: UUID
-    new_ids: tuple[UUID, UUID]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a caller gets."""
-
-    status: int
-    body: Row
-    replayed: bool = False
-
-
-@dataclass(frozen=True)
-class World:
-    """The master data: one site, and technicians by id."""
-
-    site: Site
-    technicians: Mapping[UUID, Technician]
 
 
 @dataclass
@@ -248,9 +204,8 @@ class Model:
 
     def _audit_row(self, command: Command, seen: Seen, effects: Effects, ticket: Ticket) -> Row:
         chain = self.audit[ticket.id]
-        head = (
-            Chain(*(chain[-1][name] for name in ("seq", "hash", "created_at"))) if chain else None
-        )
+        last = chain[-1] if chain else {}
+        head = Chain(last.get("seq"), last.get("hash"), last.get("created_at"))
         actor = command.actor
         event = {
             "id": seen.audit_id,
@@ -274,18 +229,12 @@ class Model:
             "command_id": seen.command_id,
             "policy_bundle_sha256": self.bundle.sha256,
         }
-        return chained(event, head or Chain(None, None, None), seen.decided_at)
+        return chained(event, head, seen.decided_at)
 
     def _write(self, write: Write, now: datetime) -> None:
         match write:
-            case InsertApproval():
-                self.approvals[write.id] = {**write.model_dump(), "status": "PENDING"}
-            case DecideApproval():
-                row = self.approvals[write.id]
-                row |= {"status": write.status, "reason": write.reason or row["reason"]}
-            case CancelApprovals():
-                for key in self.pending(write.ticket_id):
-                    self.approvals[key]["status"] = "CANCELLED"
+            case InsertApproval() | DecideApproval() | CancelApprovals():
+                self._write_approval(write)
             case InsertEvidence():
                 rows = self.evidence[write.ticket_id]
                 rows.append(Evidence(**write.model_dump()))
@@ -303,6 +252,17 @@ class Model:
                 self.packets[write.ticket_id] = write
             case _:
                 raise NotImplementedError(type(write).__name__)
+
+    def _write_approval(self, write: InsertApproval | DecideApproval | CancelApprovals) -> None:
+        match write:
+            case InsertApproval():
+                self.approvals[write.id] = {**write.model_dump(), "status": "PENDING"}
+            case DecideApproval():
+                row = self.approvals[write.id]
+                row |= {"status": write.status, "reason": write.reason or row["reason"]}
+            case CancelApprovals():
+                for key in self.pending(write.ticket_id):
+                    self.approvals[key]["status"] = "CANCELLED"
 
     def _seal(self, write: SealEvidence) -> None:
         sealed = {

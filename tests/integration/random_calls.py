@@ -1,14 +1,16 @@
 """Random calls: mostly what somebody could sensibly do next, often enough what nobody should."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from policy.model import Actor, ActorType, Role, State, Ticket
 from policy.values import format_datetime
-from tests.integration.model import Call, Model
+from tests.integration.calls import Call
+from tests.integration.model import Model
 
 CHECKLIST = (
     "billing_authorization",
@@ -25,6 +27,7 @@ EVIDENCE_KEYS = (
 )
 INCIDENT_TYPES = ("DOOR_WONT_LATCH", "DOOR_WONT_LATCH", "DOOR_WONT_LATCH", "UNHEARD_OF")
 OPEN_TICKETS = 4
+REPEATS, MISUSES = 0.1, 0.05
 Body = dict[str, Any]
 
 
@@ -41,11 +44,12 @@ class Caller:
 
     def next(self) -> Call:
         """Return the next call: a new one, a repeat, or the misuse of a key."""
-        call = self._fresh()
-        if self._made and self.random.random() < 0.15:
-            earlier = self.random.choice(self._made)
-            is_misuse = self.random.random() < 0.4 and earlier.tool == call.tool
-            call = Call(**{**call.__dict__, "key": earlier.key}) if is_misuse else earlier
+        call, chance = self._fresh(), self.random.random()
+        rivals = [each for each in self._made if each.tool == call.tool]
+        if rivals and chance < MISUSES:
+            call = replace(call, key=self.random.choice(rivals).key)
+        elif self._made and chance < MISUSES + REPEATS:
+            call = self.random.choice(self._made)
         self._made.append(call)
         return call
 
@@ -113,20 +117,20 @@ class Caller:
         end = start + timedelta(hours=2)
         return {"start": format_datetime(start), "end": format_datetime(end)}
 
-    def choose(self, *values: Any) -> Any:  # noqa: ANN401  any JSON value
+    def choose(self, values: Sequence[Any]) -> Any:  # noqa: ANN401  any JSON value
         """Return one of the values."""
         return self.random.choice(values)
 
     def create(self, _: Ticket | None) -> Body:
         """Return a creation at the site."""
-        return {**self._place, "summary": self.choose("Door does not latch", "Tür klemmt")}
+        return {**self._place, "summary": self.choose(["Door does not latch", "Tür klemmt"])}
 
     def triage(self, _: Ticket | None) -> Body:
         """Return a triage to any of its targets."""
         return {
-            "priority": self.choose("EMERGENCY", "URGENT", "ROUTINE"),
-            "incident_type": self.choose(*INCIDENT_TYPES),
-            "workflow_outcome": self.choose("TRIAGED", "READY_TO_SCHEDULE", "APPROVAL_REQUIRED"),
+            "priority": self.choose(["EMERGENCY", "URGENT", "ROUTINE"]),
+            "incident_type": self.choose(INCIDENT_TYPES),
+            "workflow_outcome": self.choose(["TRIAGED", "READY_TO_SCHEDULE", "APPROVAL_REQUIRED"]),
         }
 
     def dispatch(self, _: Ticket | None) -> Body:
@@ -134,9 +138,9 @@ class Caller:
         technicians = [*self._model.world.technicians, self._uuid()]
         return {
             "tech_id": str(self.random.choice(technicians)),
-            "dispatch_mode": self.choose("STANDARD", "EMERGENCY_BYPASS", None),
-            "dispatch_rationale": self.choose("The door stands open", " "),
-            "dispatch_confirmation": self.choose(True, True, False),
+            "dispatch_mode": self.choose(["STANDARD", "EMERGENCY_BYPASS", None]),
+            "dispatch_rationale": self.choose(["The door stands open", " "]),
+            "dispatch_confirmation": self.choose([True, True, False]),
         }
 
     def decision(self, ticket: Ticket | None) -> Body:
@@ -145,7 +149,7 @@ class Caller:
         known = [*pending, *pending, *self._model.approvals, self._uuid()]
         return {
             "approval_id": str(self.random.choice(known)),
-            "decision": self.choose("APPROVED", "DENIED"),
+            "decision": self.choose(["APPROVED", "DENIED"]),
         }
 
     def hold_id(self, ticket: Ticket | None) -> str:
@@ -156,16 +160,16 @@ class Caller:
 
     def evidence(self, _: Ticket | None) -> Body:
         """Return evidence for one of the required keys."""
-        key = self.choose(*EVIDENCE_KEYS)
+        key = self.choose(EVIDENCE_KEYS)
         return {"kind": "PHOTO", "uri": f"s3://evidence/{key}", "evidence_key": key}
 
     def completion(self, _: Ticket | None) -> Body:
         """Return a completion that mostly lacks nothing of its own."""
         checklist = dict.fromkeys(CHECKLIST, True)
-        checklist[self.choose(*CHECKLIST)] = self.choose(True, True, True, False)
+        checklist[self.choose(CHECKLIST)] = self.choose([True, True, True, False])
         return {
             "checklist_status": checklist,
-            "no_signature_reason": self.choose("Nobody was there", ""),
+            "no_signature_reason": self.choose(["Nobody was there", ""]),
         }
 
 
@@ -184,27 +188,27 @@ PAYLOADS: Mapping[str, Callable[[Caller, Ticket | None], Body]] = {
     "assignment.dispatch": Caller.dispatch,
     "tech.check_in": lambda caller, _: {"timestamp": caller.window()["start"]},
     "tech.request_change": lambda caller, _: {
-        "approval_type": caller.choose("NTE_INCREASE", "PROPOSAL"),
+        "approval_type": caller.choose(["NTE_INCREASE", "PROPOSAL"]),
         "reason": "The strike is worn out",
     },
     "approval.decide": Caller.decision,
     "closeout.add_evidence": Caller.evidence,
     "closeout.evidence_exception": lambda caller, _: {
         "exception_reason": "No camera on site",
-        "evidence_refs": [caller.choose(*EVIDENCE_KEYS)],
-        "expires_at": caller.choose("2001-01-01", caller.window()["end"], None),
+        "evidence_refs": [caller.choose(EVIDENCE_KEYS)],
+        "expires_at": caller.choose(["2001-01-01", caller.window()["end"], None]),
     },
     "tech.complete": Caller.completion,
     "closeout.candidate": Caller.completion,
     "dispatch.manual_bypass": lambda _, __: {"bypass_rationale": "The tablet was lost"},
     "dispatch.force_hold": lambda _, __: {"reason": "Wrong part"},
     "dispatch.resume": lambda caller, _: {
-        "resume_to": caller.choose("IN_PROGRESS", "READY_TO_SCHEDULE")
+        "resume_to": caller.choose(["IN_PROGRESS", "READY_TO_SCHEDULE"])
     },
     "dispatch.force_unassign": lambda _, __: {},
     "qa.verify": lambda caller, _: {
         "timestamp": caller.window()["end"],
-        "result": caller.choose("PASS", "PASS", "FAIL"),
+        "result": caller.choose(["PASS", "PASS", "FAIL"]),
     },
     "billing.generate_invoice": lambda _, __: {},
     "reopen_after_verification": lambda _, __: {"reason": "The door jams again"},
@@ -212,7 +216,7 @@ PAYLOADS: Mapping[str, Callable[[Caller, Ticket | None], Body]] = {
     "ticket.force_close": lambda caller, _: {
         "override_code": "OVERRIDE-1",
         "override_reason": "The customer moved out yesterday",
-        "approver_role": caller.choose("dispatcher", "approver"),
+        "approver_role": caller.choose(["dispatcher", "approver"]),
     },
     "ticket.cancel": lambda _, __: {"reason": "Not needed any more"},
 }

@@ -3,22 +3,12 @@
 A test module says `pytest_plugins = ["tests.integration.stack_fixture"]` and uses `gateway`.
 """
 
-import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from queue import SimpleQueue
 
-import httpx
 import pytest
 
-from runtime.settings import load_settings
-from runtime.stack import EmbeddedStack
 from tests.integration.gateway import TestGateway
-
-START_LIMIT_SECONDS = 90
-UNLIMITED = {"DISPATCH_RATE_LIMITS": "off"}
+from tests.integration.running_stack import gateway_of, running
 
 
 @pytest.fixture(scope="session")
@@ -26,48 +16,3 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestGateway]:
     """Run the stack in a thread of its own for the whole session."""
     with running(tmp_path_factory.mktemp("gateway")) as stack, gateway_of(stack) as found:
         yield found
-
-
-@contextmanager
-def gateway_of(stack: EmbeddedStack) -> Iterator[TestGateway]:
-    """Return the gateway of a running stack."""
-    env = dict(stack.env)
-    settings, _ = load_settings(env)
-    url = env["DISPATCH_API_URL"]
-    with httpx.Client(base_url=url, timeout=30) as http:
-        yield TestGateway(
-            url=url,
-            env=env,
-            owner_url=stack.owner_database_url or "",
-            http=http,
-            account_id=str(settings.demo_account_id),
-            site_id=str(settings.demo_site_id),
-            tech_id=str(settings.demo_tech_id),
-        )
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[EmbeddedStack]:
-    """Run a stack in a thread of its own, whose loop supervises it whatever loop a test uses."""
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-    ready: SimpleQueue[EmbeddedStack | None] = SimpleQueue()
-
-    async def serve() -> None:
-        try:
-            async with EmbeddedStack(folder, environ=UNLIMITED) as stack:
-                ready.put(stack)
-                await stop.wait()
-        finally:
-            ready.put(None)
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    started = ready.get(timeout=START_LIMIT_SECONDS)
-    assert started is not None, "the stack did not start"
-    try:
-        yield started
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()

@@ -3,8 +3,9 @@
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -26,6 +27,7 @@ OLD, NEW = new_key("old"), new_key("new")
 UI = "http://ui.example:8233"
 SECRETS = ("Greta Mustermann", "+1-555-0177", "gate code 4711", "leaks behind the boiler")
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
+DENIED = "SELECT * FROM command_log WHERE ticket_id = $1 AND decision = 'DENY'"
 DECODE = "/codec/decode"
 Env = Mapping[str, str]
 
@@ -36,9 +38,14 @@ async def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers(data_dir: Path) -> AsyncIterator[Env]:
+async def stack(data_dir: Path) -> AsyncIterator[EmbeddedStack]:
     async with EmbeddedStack(data_dir, parts=SERVERS) as running:
-        yield running.env
+        yield running
+
+
+@pytest.fixture(scope="module")
+def servers(stack: EmbeddedStack) -> Env:
+    return stack.env
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -215,8 +222,8 @@ async def test_there_is_no_codec_endpoint_without_keys(servers: Env) -> None:
             assert answer.status_code == 404
 
 
-async def test_a_tampered_signal_is_refused_and_does_not_block_the_ticket(
-    gateway: httpx.AsyncClient, env: Env
+async def test_a_tampered_signal_is_recorded_as_denied_and_does_not_block_the_ticket(
+    gateway: httpx.AsyncClient, env: Env, stack: EmbeddedStack
 ) -> None:
     ticket_id = (await create(gateway, env)).json()["id"]
     sealed = KeyRing.read(OLD).seal(Payload(data=b"{}"))
@@ -229,6 +236,14 @@ async def test_a_tampered_signal_is_refused_and_does_not_block_the_ticket(
         f"/tickets/{ticket_id}/cancel", json={"reason": "test"}, headers=command(env)
     )
     assert cancelled.status_code == 200, cancelled.text
+    owner = await asyncpg.connect(stack.owner_database_url)
+    try:
+        refused = await owner.fetch(DENIED, UUID(ticket_id))
+    finally:
+        await owner.close()
+    assert [(row["tool_name"], row["actor_id"]) for row in refused] == [
+        ("ticket.triage", "unknown")
+    ]
 
 
 async def test_keys_rotate_while_tickets_are_open(servers: Env) -> None:

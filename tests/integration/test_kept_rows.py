@@ -20,8 +20,9 @@ pytest_plugins = ["tests.integration.postgres_fixture"]
 
 KEPT = ("audit_events", "ticket_state_transitions", "evidence_items", "command_log")
 TENANT_TABLES = """
-    SELECT DISTINCT table_name FROM information_schema.columns
-     WHERE table_schema = 'public' AND column_name = 'tenant_id' ORDER BY 1
+    SELECT table_name FROM information_schema.tables
+      JOIN information_schema.columns USING (table_schema, table_name)
+     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND column_name = 'tenant_id'
 """
 
 
@@ -81,9 +82,9 @@ async def test_an_update_of_a_ticket_stamps_it(owner: Connection) -> None:
 
 
 async def test_the_application_cannot_delete_anywhere(pool: Pool, owner: Connection) -> None:
-    tables = [row["table_name"] for row in await owner.fetch(TENANT_TABLES)]
+    tables = {row["table_name"] for row in await owner.fetch(TENANT_TABLES)}
     assert len(tables) >= 22
-    for table in tables:
+    for table in tables - {"command_payloads"}:  # on their way only, until the command is decided
         for statement in ("DELETE FROM {}", "TRUNCATE {}", "DROP TABLE {}"):
             await _denied(pool.execute, statement.format(table))
 

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,14 +20,15 @@ from runtime.database import Connection
 from runtime.policy import installed_bundle
 from runtime.settings import load_settings
 from tests.integration import model_queries as queries
+from tests.integration.calls import Answer, Call, Seen, World
 from tests.integration.gateway import TestGateway
-from tests.integration.model import Answer, Call, Model, Seen, World
+from tests.integration.model import Model
 from tests.integration.random_calls import Caller
 from tests.polling import eventually
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 
-CALLS = 250
+CALLS = 200
 SEEDS = (1, 2, secrets.randbelow(1_000_000))
 NEW_IDS = {
     "closeout.add_evidence": ("evidence_id", "audit_id"),
@@ -35,6 +37,17 @@ NEW_IDS = {
     "schedule.hold": ("snapshot_id", "hold_id"),
 }
 NO_IDS = ("audit_id", "audit_id")
+DAMAGES = {
+    "a ticket": "UPDATE tickets SET nte_cents = nte_cents + 1 WHERE id = $1",
+    "a lost answer": """
+        DELETE FROM idempotency_keys
+         WHERE command_id IN (SELECT command_id FROM audit_events WHERE ticket_id = $1)
+    """,
+    "a transition": """
+        INSERT INTO ticket_state_transitions (ticket_id, from_state, to_state, audit_event_id)
+        SELECT $1, 'NEW', 'TRIAGED', id FROM audit_events WHERE ticket_id = $1 LIMIT 1
+    """,
+}
 
 
 @dataclass
@@ -168,11 +181,9 @@ async def owner(gateway: TestGateway) -> AsyncIterator[Connection]:
         yield conn
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-async def test_a_random_walk_leaves_exactly_the_rows_of_the_model(
-    gateway: TestGateway, owner: Connection, seed: int
-) -> None:
-    """The seed stands in the name of the test and in every failure."""
+@asynccontextmanager
+async def walking(gateway: TestGateway, owner: Connection, seed: int) -> AsyncIterator[Walk]:
+    """Begin a walk at the demo site, on the running gateway and a second one."""
     settings, _ = load_settings(gateway.env)
     site = Site(**dict(await owner.fetchrow(queries.SITE, UUID(gateway.site_id)) or {}))
     technicians = [Technician(**dict(row)) for row in await owner.fetch(queries.TECHNICIANS)]
@@ -180,14 +191,36 @@ async def test_a_random_walk_leaves_exactly_the_rows_of_the_model(
     model = Model(installed_bundle(settings), world)
     run = f"walk-{seed}-{uuid4().hex[:6]}"
     place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
-    outcomes: Counter[str] = Counter()
     async with (
         httpx.AsyncClient(base_url=gateway.url, timeout=60) as first,
         gateway.sibling() as second,
     ):
-        walk = Walk(model, Caller(seed, model, place, run), (first, second), owner, run)
+        yield Walk(model, Caller(seed, model, place, run), (first, second), owner, run)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_random_walk_leaves_exactly_the_rows_of_the_model(
+    gateway: TestGateway, owner: Connection, seed: int
+) -> None:
+    """The seed stands in the name of the test and in every failure."""
+    outcomes: Counter[str] = Counter()
+    async with walking(gateway, owner, seed) as walk:
         for _ in range(CALLS):
             outcomes += await walk.step()
     await walk.assert_same_rows()
     assert len(outcomes) > CALLS // 5, "the walk saw too little"
     assert outcomes["replayed"] > 0
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+async def test_the_comparison_notices_one_wrong_row(
+    gateway: TestGateway, owner: Connection, damage: str
+) -> None:
+    async with walking(gateway, owner, SEEDS[0]) as walk:
+        while not walk.model.audit:
+            await walk.step()
+    await walk.assert_same_rows()
+    async with owner.transaction():
+        await owner.execute(damage, next(iter(walk.model.audit)))
+        with pytest.raises(AssertionError):
+            await walk.assert_same_rows()

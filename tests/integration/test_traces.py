@@ -100,7 +100,7 @@ async def test_a_command_is_one_trace_from_the_callers_span_to_sql(stack: Embedd
     request = "POST /tickets/{ticketId}/triage"
     command_path = [
         request,
-        "SignalWithStartWorkflow:Ticket",
+        "SignalWorkflow:ticket.triage",
         "StartActivity:ticket.execute_command",
         "RunActivity:ticket.execute_command",
     ]

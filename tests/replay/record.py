@@ -15,7 +15,7 @@ from runtime.settings import load_settings
 from runtime.stack import EmbeddedStack
 from runtime.stack.servers import script
 from runtime.temporal import connect_temporal, ensure_search_attributes
-from tests.integration.stack_fixture import gateway_of
+from tests.integration.running_stack import UNLIMITED, gateway_of
 from tests.replay.scenarios import SCENARIOS, Recording
 
 HISTORIES = Path(__file__).with_name("histories")
@@ -55,6 +55,7 @@ async def playing() -> AsyncIterator[Recording]:
     async with server:
         await ensure_search_attributes(server.client)
         environ = {
+            **UNLIMITED,
             "DISPATCH_TEMPORAL_ADDRESS": server.client.service_client.config.target_host,
             "DISPATCH_HOLD_EXPIRY_GRACE_SECONDS": "0",
         }

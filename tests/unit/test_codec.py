@@ -4,7 +4,6 @@ import pytest
 from pydantic import SecretStr
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import pydantic_data_converter
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -18,6 +17,7 @@ from runtime.codec import (
     new_key,
 )
 from runtime.environment import ConfigurationError
+from runtime.payloads import message_converter
 from runtime.settings import Settings, load_settings
 
 SECRET = b'{"customer_phone":"+1-555-0100"}'
@@ -130,7 +130,7 @@ def test_unreadable_keys_never_fall_back_to_plaintext() -> None:
 
 
 def test_without_keys_the_converter_is_the_plain_one() -> None:
-    assert data_converter(Settings()) is pydantic_data_converter
+    assert data_converter(Settings()) is message_converter
 
 
 async def test_failures_are_sealed_with_their_messages() -> None:

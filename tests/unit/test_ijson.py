@@ -12,8 +12,8 @@ from pydantic import JsonValue
 
 from api.errors import InvalidJsonError
 from api.ijson import parse_body, parse_json
-from policy.payload import nul_pointer
 from policy.codes import Code
+from policy.payload import nul_pointer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -1,13 +1,16 @@
 """The OpenAPI document: complete, valid, and true to registry, guide and codes."""
 
+import re
 from typing import Any
 
 import pytest
 from fastapi.openapi.models import OpenAPI
+from starlette.requests import Request
 
 from api.app import routes
 from api.openapi import openapi_document, tool_codes
 from api.openapi_shapes import load_shapes, shape_schemas
+from api.routes_docs import docs_routes
 from policy.bundle import load_bundle
 from policy.codes import CODES, Code
 from policy.guide import load_guide
@@ -87,3 +90,15 @@ def test_every_answer_is_a_known_shape_of_a_known_tool() -> None:
 def test_the_ticket_is_described_key_for_key() -> None:
     answered = ticket_shape(BUNDLE, ticket(), NOW)
     assert list(answered) == shape_schemas()["Ticket"]["required"]
+
+
+async def test_the_page_loads_its_own_files_and_nothing_else() -> None:
+    answers = {
+        route.path: await route.handler(Request({"type": "http"})) for route in docs_routes(BUNDLE)
+    }
+    page = answers["/docs"]
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page.content.decode())
+
+    assert set(linked) | {"/docs", "/openapi.json"} == set(answers) == PAGES
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert b"/openapi.json" in answers["/docs/start.js"].content

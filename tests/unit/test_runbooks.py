@@ -14,6 +14,7 @@ RUNBOOKS = sorted(path.name for path in FOLDER.glob("*.md"))
 ROOT = typer.main.get_command(app)
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
+OURS = re.compile(r"(?:\w+=\S* )*dispatch [a-z]")
 OF_THE_CONTRACT = {
     *("stuck_scheduling.md", "completion_rejection.md", "idempotency_conflict.md"),
     *("auth_policy_failure.md", "glz_12_autonomy_rollout_controls.md", "db_backup.md"),
@@ -29,16 +30,13 @@ OF_THE_PRODUCT = {
 def commands(name: str) -> list[list[str]]:
     """Return the words of every `dispatch ...` in a runbook."""
     text = (FOLDER / name).read_text("utf-8")
-    lines = [line for block in BLOCK.findall(text) for line in block.splitlines()]
+    lines = [
+        line for block in BLOCK.findall(text) for line in block.replace("\\\n", " ").splitlines()
+    ]
     lines += INLINE.findall(BLOCK.sub("", text))
-    found = []
-    for line in lines:
-        words = shlex.split(line.replace("...", ""), comments=True)
-        while words and "=" in words[0]:
-            words.pop(0)
-        if words and words[0] == "dispatch" and len(words) > 1:
-            found.append(words[1:])
-    return found
+    called = [line for line in lines if OURS.match(line)]
+    words = [shlex.split(line.replace("...", ""), comments=True) for line in called]
+    return [each[each.index("dispatch") + 1 :] for each in words]
 
 
 def test_every_runbook_that_is_promised_is_there() -> None:
@@ -66,7 +64,7 @@ def test_every_command_of_a_runbook_exists_with_its_options(name: str) -> None:
 def test_a_runbook_refers_only_to_runbooks_that_exist(name: str) -> None:
     text = (FOLDER / name).read_text("utf-8")
     named = set(re.findall(r"\b([a-z0-9_]+\.md)\b", text))
-    assert {each for each in named if each != "release-check.md"} - {"check.md"} <= set(RUNBOOKS)
+    assert named - {"check.md"} <= set(RUNBOOKS)  # release-check.md is written, not read
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)
