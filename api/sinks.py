@@ -23,23 +23,24 @@ async def metrics_sink(path: Path | None, counters: Counters) -> AsyncIterator[N
     if path is None:
         yield
         return
-    task = asyncio.create_task(_keep(path, counters))
+    ended = asyncio.Event()
+    task = asyncio.create_task(_keep(path, counters, ended))
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        ended.set()  # not cancelled: a replacement under way would go on in its thread
+        await task
         _replace(path, json_metrics(counters))
 
 
-async def _keep(path: Path, counters: Counters) -> None:
+async def _keep(path: Path, counters: Counters, ended: asyncio.Event) -> None:
     written = -1
-    while True:
+    while not ended.is_set():
         if counters.changes != written:
             written = counters.changes
             await asyncio.to_thread(_replace, path, json_metrics(counters))
-        await asyncio.sleep(INTERVAL_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), INTERVAL_SECONDS)
 
 
 def _replace(path: Path, snapshot: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""`dispatch drill` and `dispatch release-check` on the real stack."""
+"""`dispatch drill` and `dispatch release-check`, on a stack that nobody else has written to."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ import pytest
 from cli import main as cli
 from cli.runbook import follow
 from tests.integration.gateway import TestGateway
-
-pytest_plugins = ["tests.integration.stack_fixture"]
+from tests.integration.running_stack import gateway_of, running
 
 ALERTS = [
     "STUCK_SCHEDULING",
@@ -20,6 +20,13 @@ ALERTS = [
     "IDEMPOTENCY_CONFLICT_SPIKE",
     "AUTH_POLICY_FAILURE_SPIKE",
 ]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestGateway]:
+    """Run a stack of its own: other tests repair rows by SQL, which a release check must refuse."""
+    with running(tmp_path_factory.mktemp("drill")) as stack, gateway_of(stack) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -112,8 +112,8 @@ def test_a_rejection_can_be_looked_up_too(gateway: TestGateway) -> None:
 
 
 def test_the_most_specific_control_decides(gateway: TestGateway) -> None:
-    ticket = gateway.ready_ticket("FRAME_OR_GLASS_DAMAGE")
-    incident = {"scope_type": "INCIDENT", "incident_type": "frame_or_glass_damage"}
+    ticket = gateway.ready_ticket("REVOLVING_DOOR")
+    incident = {"scope_type": "INCIDENT", "incident_type": "revolving_door"}
     own = {"scope_type": "TICKET", "ticket_id": ticket}
     undecided = gateway.get("/ops/autonomy/state", ticket_id=ticket).json()["decision"]
     gateway.done("/ops/autonomy/pause", {**incident, "reason": "wrong"})
@@ -125,7 +125,7 @@ def test_the_most_specific_control_decides(gateway: TestGateway) -> None:
     assert undecided["is_paused"] is False
     assert paused["decision"] == {
         "scope_type": "INCIDENT",
-        "incident_type": "FRAME_OR_GLASS_DAMAGE",
+        "incident_type": "REVOLVING_DOOR",
         "ticket_id": None,
         "is_paused": True,
         "reason": "wrong",
