@@ -25,14 +25,25 @@ from policy.model import Priority, State
 from policy.sla import MINUTE
 from runtime.database import Connection
 
-_FILTERS = """
-        AND ($1::bool IS NULL OR is_open = $1)
-        AND ($2::text[] IS NULL OR state = ANY ($2))
-        AND ($3::uuid[] IS NULL OR account_id = ANY ($3))
-        AND ($4::uuid[] IS NULL OR site_id = ANY ($4))
-        AND ($5::uuid[] IS NULL OR assigned_tech_id = ANY ($5))
-        AND ($6::text[] IS NULL OR incident_type = ANY ($6))
+_ONE_OR_MORE = """
+        AND (${place}::{type}[] IS NULL
+             OR CASE WHEN cardinality(${place}::{type}[]) = 1
+                     THEN {column} = (${place}::{type}[])[1] ELSE {column} = ANY (${place}) END)
 """
+_FILTERS = "AND ($1::bool IS NULL OR is_open = $1)" + "".join(
+    # Equal to one value, an index yields the rows in order; equal to any of several, it does not.
+    _ONE_OR_MORE.format(place=place, column=column, type=kind)
+    for place, (column, kind) in enumerate(
+        (
+            ("state", "text"),
+            ("account_id", "uuid"),
+            ("site_id", "uuid"),
+            ("assigned_tech_id", "uuid"),
+            ("incident_type", "text"),
+        ),
+        start=2,
+    )
+)
 _BRANCH = """
     (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
             region_weight, newest_first
