@@ -9,7 +9,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11
 	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz demo lint format types docs bench bench-peers record-history lock clean help
+.PHONY: up test fuzz demo lint format types docs bench bench-reads bench-peers record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -40,6 +40,9 @@ docs: $(READY) ## write docs/toolset.md anew from the policy bundle
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench
+
+bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
+	$(BIN)/python -m bench.reads
 
 bench-peers: $(READY) ## measure other engines beside it; installs them first
 	$(BIN)/python -m bench.peers

@@ -30,6 +30,7 @@ class Machine:
     settings: Settings
     data_dir: Path
     pids: Mapping[str, int]
+    owner_url: str
 
     @property
     def database_url(self) -> str:
@@ -70,7 +71,8 @@ async def running_machine() -> AsyncIterator[Machine]:
             async with _floor_worker(stack.env, data_dir / "logs" / "floor.log") as floor_pid:
                 pids = {str(name): stack.pid(name) for name in PARTS}
                 pids |= {"floor worker": floor_pid, "load": os.getpid()}
-                yield Machine(stack.env, settings, data_dir, pids)
+                owner_url = stack.owner_database_url or ""
+                yield Machine(stack.env, settings, data_dir, pids, owner_url)
 
 
 @contextmanager

@@ -47,11 +47,19 @@ class Connection(asyncio.Protocol):
 
     async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send one POST and return its answer."""
+        return await self._ask("POST", path, headers, body)
+
+    async def get(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """Send one GET and return its answer."""
+        return await self._ask("GET", path, headers, b"")
+
+    async def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         if self._transport is None:
             raise ConnectionLostError
         self._reply = asyncio.get_running_loop().create_future()
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\n{lines}Content-Length: {len(body)}"
+        lines += f"Content-Length: {len(body)}"
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\n{lines}"
         self._transport.write(head.encode() + HEAD_END + body)
         return await self._reply
 

@@ -21,7 +21,7 @@ BUNDLE = load_bundle()
 TICKETS = 12_000
 LIMIT = 50
 READ_AT_MOST = TICKETS // 10
-"""Rows that may be read for a page: usually four for each shown, more where the planner reckons so."""
+"""Rows that may be read for a page: four for each shown, or more where the planner errs."""
 PAGES = 3
 BY_INDEX = {"Index Scan", "Index Only Scan"}
 
