@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from activities import queries
-from policy.assignment import LOAD_STATES
+from policy.assignment import is_fit, normalised_service
 from policy.case import OUTSIDE, Need
 from policy.command import Command
 from policy.facts import (
@@ -143,14 +143,31 @@ class Gathering:
         return {"duplicate": Duplicate(**row) if row else None}
 
     async def roster(self) -> Found:
-        """Return every technician of the tenant with load, overlaps and hours."""
+        """Return every technician of the tenant with load and overlaps, and the hours of those fit.
+
+        Whose skills or region do not fit is excluded whatever the hours are.
+        """
         ticket = self.ticket
         if ticket is None or ticket.scheduled_start is None or ticket.scheduled_end is None:
             return {}
         rows = await self.conn.fetch(
-            queries.ROSTER, ticket.id, ticket.scheduled_start, ticket.scheduled_end, LOAD_STATES
+            queries.ROSTER, ticket.id, ticket.scheduled_start, ticket.scheduled_end
         )
-        return {"roster": tuple(_roster_entry(row) for row in rows)}
+        # Thousands of rows that Postgres vouches for are not validated one by one.
+        roster = [RosterEntry.model_construct(**row) for row in rows]
+        site = (await self.site())["site"]
+        region, service = site and site.region, normalised_service(self.payload.service_type)
+        fit = [each.id for each in roster if is_fit(each, service, region)]
+        hours = {
+            row["technician_id"]: tuple(Hours(*each) for each in row["hours"])
+            for row in await self.conn.fetch(queries.HOURS, fit)
+        }
+        return {
+            "roster": tuple(
+                each.model_copy(update={"hours": hours[each.id]}) if each.id in hours else each
+                for each in roster
+            )
+        }
 
     async def hold(self) -> Found:
         """Return the newest hold of the ticket."""
@@ -177,12 +194,6 @@ class Gathering:
         """Return the message that the payload names, locked."""
         row = await self.conn.fetchrow(queries.OUTBOX, self.payload.outbox_id)
         return {"outbox": OutboxRow(**row) if row else None}
-
-
-def _roster_entry(row: asyncpg.Record) -> RosterEntry:
-    fields = dict(row)
-    hours = tuple(Hours(*each) for each in fields.pop("hours"))
-    return RosterEntry(hours=hours, overlapping_ticket_ids=fields.pop("overlapping"), **fields)
 
 
 @asynccontextmanager

@@ -182,6 +182,12 @@ ON CONFLICT (ticket_id) DO NOTHING;
 SELECT protect_tenant_table('ticket_queue', 'set_tenant_of_ticket_row', 'ticket_id');
 GRANT SELECT ON ticket_queue TO dispatch_app;
 
+-- The load of technicians and their other visits, for assignment.recommend: read without the tickets.
+CREATE INDEX IF NOT EXISTS idx_tickets_load
+    ON tickets (tenant_id, assigned_tech_id) INCLUDE (id, scheduled_start, scheduled_end, state)
+ WHERE assigned_tech_id IS NOT NULL
+   AND state NOT IN ('COMPLETED_PENDING_VERIFICATION', 'VERIFIED', 'INVOICED', 'CLOSED', 'CANCELLED');
+
 -- How many tickets of the whole installation rest in one of the states since before an instant.
 CREATE OR REPLACE FUNCTION resting_tickets(p_states text[], p_before timestamptz) RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$

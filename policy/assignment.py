@@ -10,22 +10,13 @@ from policy.availability import covers
 from policy.bundle import AssignmentRules
 from policy.codes import Code
 from policy.facts import RosterEntry, Site, Technician
-from policy.model import State, Ticket
+from policy.model import Ticket
 from policy.shapes import identifier
 
 DEFAULT_SKILL = "DEFAULT"
 CAPABILITY_SCORE = 1000
 ZONE_SCORE = 200
 LOAD_COST = 10
-LOAD_STATES = tuple(
-    state
-    for state in State
-    if state
-    not in {
-        State.COMPLETED_PENDING_VERIFICATION,
-        *(State.VERIFIED, State.INVOICED, State.CLOSED, State.CANCELLED),
-    }
-)
 OUTSIDE_HOURS = "OUTSIDE_AVAILABILITY"
 OVERLAPPING = "OVERLAPPING_TICKET"
 _VERSION_SUFFIX = re.compile(r"_V\d+$", re.ASCII)
@@ -56,6 +47,15 @@ def serves_region(technician: Technician, region: str | None) -> bool:
     wanted = _folded(region)
     served = {_folded(name) for name in (technician.home_region, *technician.regions)}
     return not wanted or wanted in served
+
+
+def is_fit(technician: Technician, service_type: str, region: str | None) -> bool:
+    """Whether the technician could take a visit at all, whatever the hours and other visits."""
+    return (
+        technician.active
+        and matches_service(technician, service_type)
+        and serves_region(technician, region)
+    )
 
 
 def zone_of(technician: Technician) -> str | None:

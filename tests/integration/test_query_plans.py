@@ -1,12 +1,14 @@
-"""The dispatcher's queue is read by index: a page costs what it shows, not what there is."""
+"""What is asked of many tickets is answered by index: it costs what is shown, not what there is."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from activities.queries import ROSTER
 from api.cockpit_queue import Queue, QueueFilter
 from bench.crowd import INCIDENTS, seed_crowd
 from policy.bundle import OPEN_STATES, load_bundle
@@ -111,3 +113,14 @@ async def test_any_filter_and_any_page_is_read_by_index(
             if len(rows) < LIMIT:
                 break
             after = rows[-1].position
+
+
+async def test_the_load_of_technicians_is_counted_without_reading_tickets(
+    crowd: Connection, reader: Explaining
+) -> None:
+    start = await crowd.fetchval("SELECT now()")
+    await reader.fetch(ROSTER, UUID(int=1), start, start + timedelta(hours=2))
+    scans = [scan for scan in scans_of(reader.plans[0]) if scan["Relation Name"] == "tickets"]
+    assert len(scans) == 2
+    assert {scan["Node Type"] for scan in scans} == {"Index Only Scan"}
+    assert {scan["Index Name"] for scan in scans} == {"idx_tickets_load"}
