@@ -1,7 +1,7 @@
 """What the activities ask of the object store, and looking references up there (contract 9.5)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from policy.facts import LookUp, SignedPut, StoredObject, Upload
@@ -33,12 +33,11 @@ class ObjectStore(Protocol):
 
 
 async def look_up_all(
-    store: ObjectStore, references: Iterable[tuple[str, str | None]]
+    store: ObjectStore, versions: Mapping[str, str | None]
 ) -> Mapping[str, LookUp]:
-    """Return what was found for each distinct uri, looked up once each."""
-    distinct = dict(references)
+    """Return what was found for each uri of `versions`, looked up once each."""
     tasks = {
-        uri: asyncio.create_task(store.head(uri, version)) for uri, version in distinct.items()
+        uri: asyncio.create_task(store.head(uri, version)) for uri, version in versions.items()
     }
     if tasks:
         await asyncio.wait(tasks.values(), timeout=TOTAL_LIMIT_SECONDS)

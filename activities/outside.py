@@ -14,6 +14,7 @@ from policy.command import Command
 from policy.effects import Denial
 from policy.facts import LookUp, SignedUpload, StoredObject
 from policy.payload import parse_payload
+from policy.references import pinned_versions
 from policy.registry import command_tool
 from policy.uploads import object_key
 
@@ -55,14 +56,11 @@ class Outside:
         """
         if not self._bundle.evidence.require_head:
             return None
-        references: list[tuple[str, str | None]] = []
-        if Need.EVIDENCE in command_tool(command.tool).needs:
-            async with reading(self._pool, command.actor.tenant_id) as conn:
-                rows = await evidence_of(conn, command.ticket_id)
-            references = [(row.uri, row.object_version_id) for row in rows]
-        else:
-            references = [(payload.uri, None)]
-        return await look_up_all(self._store, references)
+        if Need.EVIDENCE not in command_tool(command.tool).needs:
+            return await look_up_all(self._store, {payload.uri: None})
+        async with reading(self._pool, command.actor.tenant_id) as conn:
+            rows = await evidence_of(conn, command.ticket_id)
+        return await look_up_all(self._store, pinned_versions(rows))
 
     async def _presigned(
         self,

@@ -25,6 +25,11 @@ class Answer:
         """Whether the command took effect."""
         return self.code is None
 
+    @property
+    def message(self) -> str:
+        """The message of an error envelope."""
+        return str(orjson.loads(self.content)["error"]["message"])
+
     def response(self) -> Response:
         """Return the HTTP response."""
         return Response(

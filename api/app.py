@@ -26,7 +26,7 @@ from api.routes_surface import surface_routes
 from api.routes_tools import tool_routes
 from api.serving import Route, Serving, not_found, served, trail_of
 from policy.bundle import Bundle
-from policy.codes import Code
+from policy.codes import CODES, Code
 from runtime.environment import Mode
 from runtime.policy import installed_bundle
 from runtime.settings import Settings
@@ -92,5 +92,5 @@ def telemetry(tracing: Tracing) -> TelemetryConfig:
 
 async def _unmatched(request: Request, _: Exception) -> Response:
     trail = trail_of(request)
-    trail.error_code = Code.NOT_FOUND
+    trail.error_code, trail.message = Code.NOT_FOUND, CODES[Code.NOT_FOUND].message
     return not_found().response()

@@ -108,7 +108,10 @@ async def read_schema(conn: Connection) -> Schema:
 async def _accepted(conn: Connection, condition: str | None) -> Iterable[str]:
     if condition is None:
         return ()
-    rows = await conn.fetch(ACCEPTED.format(condition=condition))
+    try:
+        rows = await conn.fetch(ACCEPTED.format(condition=condition))
+    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError):  # it depends on more than the pair
+        return ()
     return [pair_name(row["from_state"], row["to_state"]) for row in rows]
 
 

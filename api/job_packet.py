@@ -14,6 +14,7 @@ from policy.bundle import Bundle
 from policy.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
 from policy.job_packet import Place, job_packet
 from policy.model import Ticket
+from policy.references import pinned_versions
 from policy.shapes import actor_shape
 from policy.values import format_datetime
 from runtime.database import Connection, Pool
@@ -84,10 +85,9 @@ class JobPackets:
 
     async def _look_ups(self, evidence: Sequence[Evidence]) -> Mapping[str, LookUp]:
         """Return what is stored for each reference, each looked up once."""
-        versions = {item.uri: item.object_version_id for item in evidence}
         tasks = {
             uri: asyncio.create_task(self._store.head(uri, version))
-            for uri, version in versions.items()
+            for uri, version in pinned_versions(evidence).items()
         }
         if tasks:
             await asyncio.wait(tasks.values(), timeout=LOOK_UP_SECONDS)

@@ -110,8 +110,8 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
             trail.error_code, trail.message = defect.code, reference
             trail.reason = f"{type(error).__name__}: {error}"
             answer = error_answer(defect, trail.context)
-        if answer.code is not None:
-            trail.error_code = answer.code
+        if answer.code is not None and trail.error_code is None:  # decided by the engine
+            trail.error_code, trail.message = answer.code, answer.message
         return answer.response()
 
     return serve

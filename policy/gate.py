@@ -12,6 +12,7 @@ from policy.model import Frozen
 from policy.references import invalid_references
 
 SIGNATURE_KEY = "signature_or_no_signature_reason"
+MANUAL_BYPASS = "dispatch.manual_bypass"
 
 
 class Attempt(Frozen):
@@ -82,9 +83,14 @@ class GateResult(Frozen):
 
 
 def stored_attempt(context: CompletionContext | None, *, needed: bool = True) -> Attempt:
-    """Return the attempt of a stored completion context; a manual bypass has no checklist."""
+    """Return the attempt of a stored completion context.
+
+    A manual bypass claims nothing, whatever further keys its request had.
+    """
     if context is None:
         return Attempt(missing=needed)
+    if context.tool_name == MANUAL_BYPASS:
+        return Attempt()
     checklist = context.request.get("checklist_status")
     reason = context.request.get("no_signature_reason")
     refs = context.request.get("evidence_refs")

@@ -42,6 +42,14 @@ def invalid_references(
     return tuple(sorted(invalid))
 
 
+def pinned_versions(evidence: Iterable[Evidence]) -> dict[str, str | None]:
+    """Return each distinct uri with the version to look up: the pinned one, where there is one."""
+    pinned: dict[str, str | None] = {}
+    for row in evidence:
+        pinned[row.uri] = row.object_version_id or pinned.get(row.uri)
+    return pinned
+
+
 def look_up_failure(rules: EvidenceRules, row: Evidence, found: LookUp | None) -> str | None:
     """Return the failure code of a looked-up row, comparing its checksum where that is on."""
     if found is None:

@@ -2,33 +2,32 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from policy.case import Case, CommandTool
 from policy.closing import NEEDS, closed, closing_gate
 from policy.codes import Code
 from policy.effects import Decision, Denial
-from policy.gate import GateResult, reference_gate
+from policy.gate import MANUAL_BYPASS, GateResult, reference_gate
 from policy.values import Name, PayloadModel, Text
 
 CODE_LENGTH = 5
 REASON_LENGTH = 20
 APPROVER_ROLES = ("dispatcher", "approver")
-MANUAL_BYPASS = "dispatch.manual_bypass"
 
 
-def _at_least(field: str, length: int) -> AfterValidator:
-    def check(text: str) -> str:
-        if len(text) < length:
+def _at_least(field: str, length: int) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and len(value.strip()) < length:
             extras = {"field": field, "min_length": length}
             message = f"must have at least {length} characters"
             raise PydanticCustomError(
                 "too_short", "{message}", {"message": message, "extras": extras}
             )
-        return text
+        return value
 
-    return AfterValidator(check)
+    return BeforeValidator(check)
 
 
 def _approver_role(value: object) -> str:

@@ -164,6 +164,18 @@ async def test_a_pair_that_only_the_database_accepts_fails(owner: Connection, po
     assert len([name for name in checks if name.startswith("NULL->")]) == len(State)
 
 
+async def test_a_condition_on_more_than_the_pair_accepts_none(
+    owner: Connection, pool: Pool
+) -> None:
+    await owner.execute(
+        f"ALTER TABLE ticket_state_transitions DROP CONSTRAINT {TRANSITION_CHECK},"
+        f" ADD CONSTRAINT {TRANSITION_CHECK} CHECK (from_state IS NULL OR seq > 0)"
+    )
+    async with pool.acquire() as conn:
+        checks = (await read_schema(conn)).checks(BUNDLE)
+    assert checks["transition_constraint"] == checks["NULL->NEW"] == "fail"
+
+
 class _Cable:
     """A line to a server that can be cut and mended."""
 

@@ -8,7 +8,7 @@ from policy.bundle import Bundle
 from policy.facts import CompletionContext, Evidence, LookUp
 from policy.gate import SIGNATURE_KEY, Attempt, GateResult, run_gate, stored_attempt
 from policy.model import State
-from policy.references import look_up_failure
+from policy.references import look_up_failure, pinned_versions
 from tests.unit.facts_builder import CHECKLIST, EVIDENCE_KEYS, bundle, evidence, facts, ticket
 
 PHOTO = "photo_after_latched_alignment"
@@ -219,7 +219,23 @@ def test_the_newest_context_is_judged_as_it_was_sent() -> None:
     assert attempt.no_signature_reason == "Nobody there"
     assert stored_attempt(None).missing
     assert not stored_attempt(None, needed=False).missing
-    bypass = CompletionContext(
-        tool_name="dispatch.manual_bypass", request={"bypass_rationale": "x"}
-    )
+
+
+def test_a_manual_bypass_claims_nothing_even_if_its_request_says_so() -> None:
+    request = {
+        "bypass_rationale": "x",
+        "checklist_status": CHECKLIST,
+        "no_signature_reason": "Nobody there",
+        "evidence_refs": ["s3://evidence/a"],
+    }
+    bypass = CompletionContext(tool_name="dispatch.manual_bypass", request=request)
     assert stored_attempt(bypass) == Attempt()
+
+
+def test_a_uri_is_looked_up_in_its_pinned_version_whichever_row_names_it() -> None:
+    uri = "s3://evidence/a"
+    loose, pinned = evidence(uri=uri), evidence(uri=uri, object_version_id="7")
+    other = evidence(uri="s3://evidence/b")
+    expected = {uri: "7", other.uri: None}
+    assert pinned_versions((loose, pinned, other)) == expected
+    assert pinned_versions((pinned, loose, other)) == expected

@@ -217,6 +217,7 @@ def test_the_closeout_packet_tells_the_whole_story() -> None:
     ("field", "value", "extras"),
     [
         ("override_code", " C1  ", {"field": "override_code", "min_length": 5}),
+        ("override_code", " ", {"field": "override_code", "min_length": 5}),
         ("override_reason", "Too short", {"field": "override_reason", "min_length": 20}),
         ("approver_role", "qa", {"approver_role": "qa"}),
         ("approver_role", 5, {"approver_role": 5}),
