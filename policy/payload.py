@@ -1,5 +1,6 @@
 """Payload validation: a parsed body becomes the tool's payload, or one 400 (contract 3.1)."""
 
+from collections.abc import Container
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,7 +25,9 @@ def parse_payload(
         nul = nul_pointer(body)
         if nul is not None:
             return invalid_request(tool, [(nul, "must not contain U+0000")])
-        payload: PayloadModel = rules.payload.model_validate(_without_nulls(body))
+        payload: PayloadModel = rules.payload.model_validate(
+            _without_nulls(body, rules.payload.model_fields)
+        )
     except ValidationError as error:
         return invalid_request(tool, _faults(error), **_extras(error))
     return rules.check(bundle, payload) or payload
@@ -43,8 +46,11 @@ def invalid_request(
     )
 
 
-def _without_nulls(body: dict[str, Any]) -> dict[str, Any]:
-    return {name: member for name, member in body.items() if member is not None}
+def _without_nulls(body: dict[str, Any], known: Container[str]) -> dict[str, Any]:
+    """Return the body without the fields that null leaves out; an extra key stays one."""
+    return {
+        name: member for name, member in body.items() if member is not None or name not in known
+    }
 
 
 def _faults(error: ValidationError) -> list[tuple[str, str]]:

@@ -229,16 +229,11 @@ def load_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         name = _variable(environ, field)
         if name is not None:
             values[field] = environ[name]
-    try:
-        settings, warnings = Settings.model_validate(values), []
-    except ValidationError as error:
-        unreadable = _unreadable(error, environ)
-        readable = {field: text for field, text in values.items() if field not in unreadable}
-        settings = Settings.model_validate(readable)
-        warnings = [
-            f"{reason}; using the default, {getattr(settings, field)}"
-            for field, reason in unreadable.items()
-        ]
+    settings, unreadable = _read(values, environ)
+    warnings = [
+        f"{reason}; using the default, {getattr(settings, field)}"
+        for field, reason in unreadable.items()
+    ]
     return settings, warnings + _advice(settings)
 
 
@@ -254,6 +249,17 @@ def require_verifier(settings: Settings) -> None:
 def _variable(environ: Mapping[str, str], field: str) -> str | None:
     names = _OTHER_NAMES.get(field, (f"DISPATCH_{field.upper()}",))
     return next((name for name in names if environ.get(name, "").strip()), None)
+
+
+def _read(values: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and, per field that had to be left out, the reason."""
+    try:
+        return Settings.model_validate(values), {}
+    except ValidationError as error:
+        unreadable = _unreadable(error, environ)
+    readable = {field: text for field, text in values.items() if field not in unreadable}
+    settings, further = _read(readable, environ)  # what contradicts the rest shows only now
+    return settings, unreadable | further
 
 
 def _unreadable(error: ValidationError, environ: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ TICKET_SCOPE = {"scope_type": "TICKET", "ticket_id": str(TICKET)}
     "payload",
     [
         {"other": 1},
+        {"other": None},
         {"scope_type": "global"},
         {"incident_type": "X"},
         {"scope_type": "GLOBAL", "ticket_id": str(TICKET)},
