@@ -45,7 +45,7 @@ SELECT t.id AS ticket_id, t.incident_type, t.scheduled_start, t.assigned_tech_id
   FROM ticket_queue q JOIN tickets t ON t.id = q.ticket_id JOIN sites s ON s.id = q.site_id
  WHERE q.ticket_id = ANY ($1)
 """
-_INT = 2**31
+_INT, _BIGINT = 2**31, 2**63
 EVIDENCE_COUNT = "SELECT count(*) FROM evidence_items WHERE ticket_id = $1"
 
 
@@ -206,7 +206,8 @@ def _parse_position(cursor: Any) -> Position:  # noqa: ANN401  any JSON value
     if not all(type(number) is int for number in numbers):
         raise ValueError("not whole numbers")
     minute, rank, weight, newest_first = numbers
-    if not 0 <= rank < len(Priority) or max(abs(minute), abs(weight)) >= _INT:
+    fits = max(abs(minute), abs(weight)) < _INT and abs(newest_first) < _BIGINT
+    if not fits or not 0 <= rank < len(Priority):
         raise ValueError("no such position")
     return Position(minute, rank, weight, newest_first, parse_uuid(ticket_id))
 

@@ -12,6 +12,15 @@ UNAVAILABLE_RETRY_SECONDS = 5
 _UNAVAILABLE, _UNAUTHORISED = 503, 401
 
 
+def headers_of(status: int) -> dict[str, str]:
+    """Return the response headers that every answer of this status has (contract 2.3)."""
+    if status == _UNAUTHORISED:
+        return {"WWW-Authenticate": "Bearer"}
+    if status == _UNAVAILABLE:
+        return {"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)}
+    return {}
+
+
 class ApiError(Exception):
     """The caller gets `code` in the envelope, with `details` as its extra fields.
 
@@ -39,14 +48,10 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response headers the status demands (contract 2.3)."""
-        if self.status == _UNAUTHORISED:
-            return {"WWW-Authenticate": "Bearer"}
+        """The response headers the error demands."""
         if self.code is Code.RATE_LIMITED:
             return {"Retry-After": str(self.details["retry_after_seconds"])}
-        if self.status == _UNAVAILABLE:
-            return {"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)}
-        return {}
+        return headers_of(self.status)
 
     def body(self, *, request_id: str | None, correlation_id: str | None) -> dict[str, object]:
         """Return the envelope of contract 8.1."""

@@ -13,7 +13,7 @@ from api.answers import Answer, json_answer
 from api.auth import Authenticator
 from api.bus import Bus, Found
 from api.context import RequestContext
-from api.errors import ApiError
+from api.errors import ApiError, headers_of
 from api.identity import Identity
 from api.limits import RateLimiter
 from api.trail import Trail
@@ -147,7 +147,8 @@ class Pipeline:
         return Answer(found.idem_code or 0, (found.idem_text or "").encode(), headers)
 
     def _limit(self, call: Call, actor: Actor) -> Denial | None:
-        return self._limiter.spend(actor, call.tool, call.ticket_id)
+        ticket_id = call.ticket_id if call.rule.mutating else None
+        return self._limiter.spend(actor, call.tool, ticket_id)
 
     def _payload_denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
         payload = parse_payload(self._bundle, call.tool, call.body)
@@ -246,6 +247,7 @@ def unscoped(identity: Identity) -> Actor:
 
 def answer_of(outcome: Outcome, headers: dict[str, str]) -> Answer:
     """Return the answer that an outcome holds."""
+    headers = {**headers, **headers_of(outcome.status)}
     return Answer(outcome.status, outcome.text.encode(), headers, code=outcome.code)
 
 

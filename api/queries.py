@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -93,7 +94,9 @@ def query_of_payload(payload: Mapping[str, object]) -> QueryParams:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 12.0 counts as 12
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def encoded(position: Mapping[str, object] | None) -> str | None:

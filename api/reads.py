@@ -11,7 +11,7 @@ from api.reading import reading, visible_ticket
 from policy.bundle import Bundle
 from policy.facts import Evidence
 from policy.shapes import evidence_shape, ticket_shape, timeline_shape
-from policy.values import parse_uuid
+from policy.values import parse_datetime, parse_uuid
 from runtime.database import Connection, Pool
 
 TIMELINE = """
@@ -63,7 +63,7 @@ class TicketReads:
         limit, after = request.query.limit(UNPAGED), request.query.cursor()
         at, last = None, None
         if after is not None:
-            at = read("cursor", _instant, after.get("at"))
+            at = read("cursor", parse_datetime, after.get("at"))
             last = read("cursor", parse_uuid, after.get("id"))
         async with reading(self._pool, request.actor) as conn:
             await visible_ticket(conn, request.actor, request.subject)
@@ -104,10 +104,3 @@ def _seq(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise ValueError("not a seq")
     return value
-
-
-def _instant(value: object) -> datetime:
-    moment = datetime.fromisoformat(str(value))
-    if moment.tzinfo is None:
-        raise ValueError("an instant needs an offset")
-    return moment

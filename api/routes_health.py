@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from starlette.requests import Request
 
 from api.answers import Answer, json_answer
+from api.errors import headers_of
 from api.gateway import gateway_of
 from api.serving import Route
 
 OK, UNAVAILABLE = 200, 503
-RETRY = {"Retry-After": "5"}
+RETRY = headers_of(UNAVAILABLE)
 
 
 def health_routes() -> Iterator[Route]:

@@ -1,5 +1,6 @@
 """Serving: every request gets its context, its headers, its log record and never a bare error."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.answers import Answer, error_answer, json_answer
@@ -92,9 +94,13 @@ class Serving:
 
 def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     """Return `handler` as a route: its errors become envelopes, its defects a 500."""
+    pattern = compile_path(endpoint)[0]
 
     async def serve(request: Request) -> Response:
         trail = trail_of(request)
+        if not _is_exact(request.scope, pattern):
+            trail.error_code = Code.NOT_FOUND
+            return not_found().response()
         trail.endpoint = endpoint
         try:
             answer = await handler(request)
@@ -115,6 +121,15 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
         return answer.response()
 
     return serve
+
+
+def _is_exact(scope: Scope, pattern: re.Pattern[str]) -> bool:
+    """Return whether the path is the route's own, and not only decodes to it (contract 3.1).
+
+    The router overlooks a line break at the end, and takes an encoded slash for a slash.
+    """
+    sent = scope.get("raw_path") or b""
+    return pattern.fullmatch(scope["path"]) is not None and b"%2f" not in sent.lower()
 
 
 def trail_of(request: Request) -> Trail:

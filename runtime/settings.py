@@ -64,9 +64,9 @@ class Settings(BaseSettings):
     token: Secret | None = None
     """Identifies the commands of `dispatch` and its MCP server."""
     rate_limits: Flag = True
-    rate_limit_actor_per_minute: Natural = 6000
-    rate_limit_tool_per_minute: Natural = 3000
-    rate_limit_ticket_per_minute: Natural = 300
+    rate_limit_actor_per_minute: Natural = 30_000
+    rate_limit_tool_per_minute: Natural = 15_000
+    rate_limit_ticket_per_minute: Natural = 3000
     """What one actor may do in all, with one tool, on one ticket; 0 is no limit."""
     rate_limit_burst_seconds: Positive = 30
     command_wait_seconds: float = Field(default=10, ge=0, le=60)
@@ -229,16 +229,11 @@ def load_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         name = _variable(environ, field)
         if name is not None:
             values[field] = environ[name]
-    try:
-        settings, warnings = Settings.model_validate(values), []
-    except ValidationError as error:
-        unreadable = _unreadable(error, environ)
-        readable = {field: text for field, text in values.items() if field not in unreadable}
-        settings = Settings.model_validate(readable)
-        warnings = [
-            f"{reason}; using the default, {getattr(settings, field)}"
-            for field, reason in unreadable.items()
-        ]
+    settings, unreadable = _read(values, environ)
+    warnings = [
+        f"{reason}; using the default, {getattr(settings, field)}"
+        for field, reason in unreadable.items()
+    ]
     return settings, warnings + _advice(settings)
 
 
@@ -254,6 +249,17 @@ def require_verifier(settings: Settings) -> None:
 def _variable(environ: Mapping[str, str], field: str) -> str | None:
     names = _OTHER_NAMES.get(field, (f"DISPATCH_{field.upper()}",))
     return next((name for name in names if environ.get(name, "").strip()), None)
+
+
+def _read(values: Mapping[str, str], environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Return the settings and, per field that had to be left out, the reason."""
+    try:
+        return Settings.model_validate(values), {}
+    except ValidationError as error:
+        unreadable = _unreadable(error, environ)
+    readable = {field: text for field, text in values.items() if field not in unreadable}
+    settings, further = _read(readable, environ)  # what contradicts the rest shows only now
+    return settings, unreadable | further
 
 
 def _unreadable(error: ValidationError, environ: Mapping[str, str]) -> dict[str, str]:

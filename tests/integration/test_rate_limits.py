@@ -82,6 +82,15 @@ async def test_reads_are_limited_too(gateway: TestGateway) -> None:
     assert codes == [200, 200, 200, 429]
 
 
+async def test_reads_spend_nothing_of_the_tickets_limit(gateway: TestGateway) -> None:
+    ticket = gateway.new_ticket()
+    paths = (f"/tickets/{ticket}", f"/ux/technician/job-packet/{ticket}")
+    async with gateway.sibling(**TICKET_LIMIT) as client:
+        headers = gateway.as_role("dispatcher")
+        codes = {(await client.get(path, headers=headers)).status_code for path in paths * 4}
+    assert codes == {200}
+
+
 async def test_a_refused_role_is_told_so_and_not_that_it_is_too_fast(gateway: TestGateway) -> None:
     ticket = gateway.new_ticket()
     async with gateway.sibling(**TICKET_LIMIT) as client:

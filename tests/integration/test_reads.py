@@ -1,13 +1,17 @@
 """The reads of tickets and commands, and who may see them (contract 3.4, 10.1, 10.4)."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from api.queries import encoded
 from tests.integration.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.stack_fixture"]
+
+COCKPIT = "/ux/dispatcher/cockpit"
+NOBODY = str(UUID(int=0))
 
 
 def code_of(answer: httpx.Response) -> str:
@@ -66,6 +70,25 @@ def test_a_query_that_makes_no_sense_is_named(
     )
     assert (answer.status_code, code_of(answer)) == (400, "INVALID_QUERY")
     assert answer.json()["error"]["parameter"] == parameter
+
+
+@pytest.mark.parametrize(
+    ("path", "position"),
+    [
+        ("/tickets/{ticket}/timeline", {"seq": 2**63}),
+        ("/tickets/{ticket}/evidence", {"at": "9999-12-31T23:59:59-23:00", "id": NOBODY}),
+        ("/tickets/{ticket}/evidence", {"at": "0001-01-01T00:00:00+23:00", "id": NOBODY}),
+        (COCKPIT, {"at": "9999-12-31T23:59:59-23:00", "after": [0, 0, 0, 0, NOBODY]}),
+        (COCKPIT, {"at": "2026-01-01T00:00:00Z", "after": [2**31, 0, 0, 0, NOBODY]}),
+        (COCKPIT, {"at": "2026-01-01T00:00:00Z", "after": [0, 0, 0, 2**63, NOBODY]}),
+    ],
+)
+def test_a_forged_cursor_is_refused_like_an_unreadable_one(
+    gateway: TestGateway, path: str, position: dict[str, object]
+) -> None:
+    answer = gateway.get(path.format(ticket=gateway.new_ticket()), cursor=encoded(position))
+    assert (answer.status_code, code_of(answer)) == (400, "INVALID_QUERY")
+    assert answer.json()["error"]["parameter"] == "cursor"
 
 
 def test_a_ticket_is_read_by_whoever_has_it_in_scope(gateway: TestGateway) -> None:

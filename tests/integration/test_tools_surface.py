@@ -125,7 +125,7 @@ def test_the_header_key_serves_and_must_not_contradict_the_body(gateway: TestGat
 
 def test_a_read_tool_takes_its_payload_as_query(gateway: TestGateway) -> None:
     ticket = gateway.new_ticket()
-    timeline = call(gateway, "ticket_timeline", {"ticket_id": ticket, "payload": {"limit": 1}})
+    timeline = call(gateway, "ticket_timeline", {"ticket_id": ticket, "payload": {"limit": 1.0}})
     refused = call(gateway, "ticket.timeline", {"ticket_id": ticket, "payload": {"limit": 0}})
     cockpit = call(
         gateway, "dispatcher.cockpit", {"payload": {"state": ["NEW", "triaged"], "limit": 5}}

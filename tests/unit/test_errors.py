@@ -5,6 +5,8 @@ import json
 import pytest
 
 from api.errors import ApiError, UnknownRoleError
+from api.pipeline import answer_of
+from api.waiting import Outcome
 from policy.codes import CODES, Code
 from policy.envelope import error_body
 
@@ -76,3 +78,9 @@ def test_the_status_brings_its_headers(code: Code, headers: dict[str, str]) -> N
 def test_only_a_role_problem_of_a_claim_has_a_dimension() -> None:
     assert UnknownRoleError().dimension == "role"
     assert ApiError(Code.INVALID_AUTH_CLAIMS).dimension is None
+
+
+def test_an_outcome_that_is_a_503_tells_when_to_come_back() -> None:
+    outcome = Outcome(503, "{}", Code.OBJECT_STORE_UNAVAILABLE)
+    answer = answer_of(outcome, {"Preference-Applied": "wait=5"})
+    assert answer.headers == {"Preference-Applied": "wait=5", "Retry-After": "5"}

@@ -167,6 +167,12 @@ def test_production_wants_its_keys_over_https() -> None:
     assert load_settings(environ | {"DISPATCH_ENV": "local"})[0].auth_jwks_url
 
 
+def test_an_unreadable_value_does_not_hide_an_auth_value_that_must_stop_the_start() -> None:
+    environ = {"DISPATCH_ENV": "production", "DISPATCH_AUTH_JWKS_URL": "http://idp/keys"}
+    with pytest.raises(ConfigurationError, match="https"):
+        load_settings(environ | {"DISPATCH_API_PORT": "x"})
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
