@@ -1,8 +1,6 @@
 """What the processes of the other engines share; runs in their environment."""
 
-import asyncio
 import os
-import signal
 from collections.abc import Awaitable, Callable
 
 import uvloop
@@ -13,7 +11,7 @@ from runtime.database import Pool, create_pool
 
 
 def serve(make: Callable[[Pool], Awaitable[object]]) -> None:
-    """Serve the ASGI application that `make` returns, on uvloop, until SIGTERM."""
+    """Serve the ASGI application that `make` returns, on uvloop, until it is stopped."""
     uvloop.run(_serve(make))
 
 
@@ -30,6 +28,4 @@ async def _serve(make: Callable[[Pool], Awaitable[object]]) -> None:
         websockets=False,
         log_access=False,
     )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.serve()
-    await pool.close()
