@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import Any
 
+import uvloop
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
@@ -77,4 +78,4 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    uvloop.run(run())
