@@ -75,7 +75,7 @@ def on_a_machine(
     beside: Callable[[Machine], Sequence[Part]],
     measure: Callable[[Machine], Coroutine[Any, Any, R]],
 ) -> R:
-    """Start a stack and what belongs beside it, measure, stop all; SIGTERM is like Ctrl-C."""
+    """Start a stack and what belongs beside it, measure, stop all; SIGTERM acts like Ctrl-C."""
 
     async def run() -> R:
         task = asyncio.current_task()
@@ -86,7 +86,10 @@ def on_a_machine(
             complete = await stack.enter_async_context(_with_parts(machine, beside(machine)))
             return await _on_a_faster_loop(measure(complete))
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("stopped before the end: nothing was written")
 
 
 async def _on_a_faster_loop(work: Coroutine[Any, Any, R]) -> R:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -104,6 +105,7 @@ def _python_part(
         log_path=machine.data_dir / "logs" / f"{module}.log",
         ready=_listening(port),
         env={**os.environ, **shared, **env},
+        stop_signal=signal.SIGKILL,  # on SIGTERM the SDK of Restate waits for its server
     )
 
 
