@@ -5,8 +5,13 @@ CALLS ?= 20000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet
+
+# The engines that are measured beside ours live apart from what the product needs.
+PEERS := $(VENV)/peers
+RESTATE := @restatedev/restate-server@1.7.12
+PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
 .PHONY: up test fuzz demo lint format types docs bench bench-reads bench-peers record-history lock clean help
@@ -44,15 +49,16 @@ bench: $(READY) ## measure the engine against its bare loops
 bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
 	$(BIN)/python -m bench.reads
 
-bench-peers: $(READY) ## measure other engines beside it; installs them first
+bench-peers: $(READY) $(PEERS_READY) ## measure DBOS and Restate beside it; installs them first
 	$(BIN)/python -m bench.peers
 
 record-history: $(READY) ## record a workflow history for the replay tests
 	$(BIN)/python -m tests.replay.record
 
 lock: $(READY) ## pin the newest versions of all dependencies, with hashes
-	$(COMPILE) --upgrade --output-file requirements/runtime.txt
-	$(COMPILE) --upgrade --extra embedded --extra dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --upgrade --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --upgrade --extra embedded --extra dev --output-file requirements/dev.txt
+	$(COMPILE) requirements/peers.in --upgrade --constraint requirements/runtime.txt --output-file requirements/peers.txt
 
 clean: ## remove the environment and caches; the stack's data stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -68,3 +74,10 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(VENV)/.ready-* && touch $@
+
+$(PEERS_READY): requirements/peers.txt | $(READY)
+	@command -v npm >/dev/null || { echo "npm is needed: Restate's server is an npm package" >&2; exit 1; }
+	@rm -rf $(PEERS) && $(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/peers.txt
+	npm install --prefix $(PEERS) --ignore-scripts --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(RESTATE)
+	@touch $@

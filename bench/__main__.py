@@ -16,75 +16,48 @@ What is compared, and why it is fair:
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import orjson
-import uvloop
-from rich.console import Console
+from temporalio.client import Client
 
 from bench.accounting import account, replays
 from bench.floor_client import FloorClient
-from bench.machine import BENCH_DIR, Machine, progress, running_machine
-from bench.report import BUSY, Report
-from bench.rounds import Bench, Kind, connect
+from bench.floor_worker import floor_worker
+from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
+from bench.report import BUSY, Report, conclude
+from bench.rounds import FULL, QUICK, Bench, Kind, Plan
 
 FIGURES = BENCH_DIR / "bench.json"
-KINDS = (Kind.REGULAR, Kind.LOCAL, Kind.HTTP)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long is measured."""
-
-    repeats: int
-    seconds: float
-
-
-FULL = Plan(repeats=8, seconds=2.0)
-QUICK = Plan(repeats=3, seconds=0.8)
 
 
 async def measure(machine: Machine, plan: Plan) -> Report:
     """Run the whole benchmark on a running machine."""
-    client = await connect(machine)
+    chosen, path = machine.settings, machine.http_path
+    client = await Client.connect(chosen.temporal_address, namespace=chosen.temporal_namespace)
     async with FloorClient(client, machine.database_url, machine.place) as floor:
-        bench = Bench(machine, floor)
-        await bench.warm_up(KINDS)
-        results = await bench.measure(KINDS, plan.repeats, plan.seconds)
-        progress("counting statements and history events of a lifecycle")
-        lifecycle = await account(machine, bench, client)
-        repeated = await replays(machine, bench, BUSY, plan.seconds)
+        loops = {
+            Kind.REGULAR: floor.lanes(local=False),
+            Kind.LOCAL: floor.lanes(local=True),
+            Kind.HTTP: path.lanes,
+        }
+        results = await Bench(machine, loops).measure(plan)
+    progress("counting statements and history events of a lifecycle")
+    lifecycle = await account(machine, path, client)
+    repeated = await replays(machine, path, BUSY, plan.seconds)
     return Report(results, lifecycle, repeated)
-
-
-async def run(plan: Plan) -> Report:
-    """Start a stack, measure on it, stop it."""
-    async with running_machine() as machine:
-        # A loop of its own: the stack's supervisor needs asyncio's, the load the faster one.
-        return await asyncio.to_thread(uvloop.run, measure(machine, plan))
-
-
-def write_figures(path: Path, figures: dict[str, Any]) -> None:
-    """Write the figures as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; exit code 1 if the budget is not met."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the engine.")
     parser.add_argument("--quick", action="store_true", help="shorter rounds, under a minute")
-    options = parser.parse_args(arguments)
-    report = asyncio.run(run(QUICK if options.quick else FULL))
-    report.show(Console(width=120))
-    write_figures(FIGURES, report.figures())
-    progress(f"figures: {FIGURES}")
-    return 0 if all(line.met for line in report.budget()) else 1
+    plan = QUICK if parser.parse_args(arguments).quick else FULL
+    report = on_a_machine(
+        lambda machine: [floor_worker(machine)], lambda machine: measure(machine, plan)
+    )
+    report.show()
+    return conclude(FIGURES, report.figures(), list(report.budget()))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ from uuid import uuid4
 import asyncpg
 from temporalio.client import Client
 
-from bench.lifecycle import LIFECYCLE_COMMANDS, Caller, create
+from bench.lifecycle import LIFECYCLE_COMMANDS, Caller, HttpPath, create
 from bench.load import Round, Ticket, run_round
 from bench.machine import Machine
-from bench.rounds import Bench
 from runtime.stack.state import ensure_secrets
 
 POLL_SECONDS = 0.1
@@ -35,11 +34,11 @@ class Lifecycle:
     """Statements per command of the gateway and of the worker, BEGIN and COMMIT included."""
 
 
-async def account(machine: Machine, bench: Bench, client: Client) -> Lifecycle:
+async def account(machine: Machine, path: HttpPath, client: Client) -> Lifecycle:
     """Take one ticket through the canonical lifecycle and count what it cost."""
     log_path = machine.data_dir / "logs" / "postgres.log"
     async with AsyncExitStack() as stack:
-        caller = await bench.caller(stack)
+        caller = await path.caller(stack)
         await caller.lifecycle()  # every statement is prepared now
         async with _statement_log(machine):
             start = log_path.stat().st_size
@@ -58,13 +57,13 @@ async def account(machine: Machine, bench: Bench, client: Client) -> Lifecycle:
     )
 
 
-async def replays(machine: Machine, bench: Bench, level: int, seconds: float) -> Round:
+async def replays(machine: Machine, path: HttpPath, level: int, seconds: float) -> Round:
     """Return a round of answers to keys that were used before."""
     step = create(machine.place)
     async with AsyncExitStack() as stack:
         lanes: list[Ticket] = []
         for _ in range(level):
-            caller, key = await bench.caller(stack), str(uuid4())
+            caller, key = await path.caller(stack), str(uuid4())
             await caller.send(step, key)
             lanes.append(_repeating(caller, key, machine))
         return await run_round(lanes, seconds)

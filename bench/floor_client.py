@@ -2,22 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
 
 from temporalio.client import Client
 
-from bench.floor_rows import CHANNEL
+from bench.floor_rows import CHANNEL, COMMANDS, commands
 from bench.floor_worker import TASK_QUEUE
 from bench.lifecycle import Place
+from bench.load import Lanes, Ticket
 from runtime.database import Connection, listening_connection
-
-COMMANDS = 8
-BODY = {
-    "endpoint": "/tickets/{ticketId}/triage",
-    "request": {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH", "note": "n" * 400},
-}
 
 
 class FloorClient:
@@ -46,38 +42,34 @@ class FloorClient:
         if self._listener is not None:
             await self._listener.close()
 
-    async def ticket(self, *, local: bool) -> AsyncIterator[None]:
+    def lanes(self, *, local: bool) -> Lanes:
+        """Return lanes of the loop with a local or with a regular activity."""
+        ticket: Ticket = partial(self._ticket, local=local)
+
+        async def lanes(_: AsyncExitStack, level: int) -> list[Ticket]:
+            return [ticket] * level
+
+        return lanes
+
+    async def _ticket(self, *, local: bool) -> AsyncIterator[None]:
         """Send the commands of one ticket, each when the one before was committed."""
-        ticket_id, workflow_id = str(uuid4()), f"bench-{uuid4()}"
-        first = self._command(ticket_id, 1)
+        first, *others = commands(self._place.account_id, self._place.site_id)
         done = self._expect(first)
         handle = await self._client.start_workflow(
             "BenchFloor",
             args=[COMMANDS, local],
-            id=workflow_id,
+            id=f"bench-{first['ticket_id']}",
             task_queue=TASK_QUEUE,
             start_signal="command",
             start_signal_args=[first],
         )
         await done
         yield
-        for seq in range(2, COMMANDS + 1):
-            command = self._command(ticket_id, seq)
+        for command in others:
             done = self._expect(command)
             await handle.signal("command", command)
             await done
             yield
-
-    def _command(self, ticket_id: str, seq: int) -> dict[str, Any]:
-        return {
-            "command_id": str(uuid4()),
-            "ticket_id": ticket_id,
-            "account_id": self._place.account_id,
-            "site_id": self._place.site_id,
-            "correlation_id": str(uuid4()),
-            "seq": seq,
-            "body": BODY,
-        }
 
     def _expect(self, command: dict[str, Any]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

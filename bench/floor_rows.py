@@ -1,11 +1,12 @@
-"""The rows of one bare command: those of the product, in one transaction, without any rule."""
+"""A bare command and its rows: those of the product, in one transaction, without any rule."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 from runtime.database import Connection, Pool
 
+COMMANDS = 8
 CHANNEL = "bench_floor"
 TENANT = "default"
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
@@ -40,6 +41,25 @@ VALUES ($1, $2, 'ticket.triage', '/tickets/{ticketId}/triage', 'HUMAN', 'bench',
 """
 NOTIFY = "SELECT pg_notify('bench_floor', $1)"
 DIGEST = "5" * 64
+BODY = {
+    "endpoint": "/tickets/{ticketId}/triage",
+    "request": {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH", "note": "n" * 400},
+}
+
+
+def commands(account_id: str, site_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the commands of one new ticket."""
+    ticket_id = str(uuid4())
+    for seq in range(1, COMMANDS + 1):
+        yield {
+            "command_id": str(uuid4()),
+            "ticket_id": ticket_id,
+            "account_id": account_id,
+            "site_id": site_id,
+            "correlation_id": str(uuid4()),
+            "seq": seq,
+            "body": BODY,
+        }
 
 
 async def commit(pool: Pool, command: Mapping[str, Any]) -> None:

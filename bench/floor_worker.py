@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import sys
 from typing import Any
 
+import uvloop
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
@@ -12,8 +14,11 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from bench.floor_rows import commit
 from bench.floor_workflow import ACTIVITY, FloorWorkflow
+from bench.machine import Machine
 from runtime.database import Pool, create_pool
 from runtime.settings import Settings, load_settings
+from runtime.stack.part import Part
+from runtime.stack.temporal import has_poller
 from worker.main import CACHED_WORKFLOWS, POLLERS, STICKY_LIMIT, STICKY_RATIO
 
 TASK_QUEUE = "bench-floor"
@@ -42,6 +47,22 @@ def build_worker(client: Client, settings: Settings, pool: Pool) -> Worker:
     )
 
 
+def floor_worker(machine: Machine) -> Part:
+    """Return the process of the bare worker; ready when its task queue is polled."""
+    chosen = machine.settings
+
+    async def ready() -> bool:
+        return await has_poller(chosen.temporal_address, chosen.temporal_namespace, TASK_QUEUE)
+
+    return Part(
+        name="floor worker",
+        command=(sys.executable, "-m", "bench.floor_worker"),
+        log_path=machine.data_dir / "logs" / "floor.log",
+        ready=ready,
+        env={**os.environ, **machine.env},
+    )
+
+
 async def run() -> None:
     """Work until SIGTERM."""
     settings, _ = load_settings(os.environ)
@@ -57,4 +78,4 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    uvloop.run(run())

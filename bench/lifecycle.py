@@ -1,6 +1,7 @@
 """The commands that are sent over HTTP: a short ticket of eight, and the canonical lifecycle."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -10,6 +11,7 @@ from uuid import uuid4
 import jwt
 import orjson
 
+from bench.load import Ticket
 from bench.wire import Connection, Reply
 from policy.model import Role
 
@@ -94,6 +96,23 @@ class Caller:
         for step in closing_steps(ticket_id, approval_id):
             await self.send(step, str(uuid4()))
         return ticket_id
+
+
+class HttpPath:
+    """The gateway as it is called from outside."""
+
+    def __init__(self, url: str, secret: str, place: Place) -> None:
+        self._url = url
+        self._tokens = tokens(secret)
+        self._place = place
+
+    async def caller(self, stack: AsyncExitStack) -> Caller:
+        """Return a caller with a connection of its own, which `stack` closes."""
+        return Caller(await Connection.open(self._url, stack), self._tokens, self._place)
+
+    async def lanes(self, stack: AsyncExitStack, level: int) -> list[Ticket]:
+        """Return lanes of short tickets."""
+        return [(await self.caller(stack)).short_ticket for _ in range(level)]
 
 
 def tokens(secret: str) -> dict[Role, str]:

@@ -3,10 +3,15 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 Ticket = Callable[[], AsyncIterator[None]]
+Lanes = Callable[[AsyncExitStack, int], Awaitable[Sequence[Ticket]]]
+"""Opens that many lanes; what they need is closed with the stack."""
+
+GRACE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,12 @@ async def run_round(lanes: Sequence[Ticket], seconds: float) -> Round:
     """Drive every lane, ticket after ticket, for `seconds`.
 
     A ticket is an async iterator that yields after each command; the time between is its latency.
+    Raises `TimeoutError` if a command is not answered long after the end.
     """
     began = time.perf_counter()
     deadline = began + seconds
-    results = await asyncio.gather(*(_drive(lane, deadline) for lane in lanes))
+    async with asyncio.timeout(seconds + GRACE_SECONDS):
+        results = await asyncio.gather(*(_drive(lane, deadline) for lane in lanes))
     latencies = tuple(ms for result in results for ms in result)
     return Round(time.perf_counter() - began, latencies)
 

@@ -1,25 +1,30 @@
-"""The embedded stack of one benchmark run, and the processor time its processes use."""
+"""The embedded stack of one benchmark run, what runs beside it, and the processor time they use."""
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import psutil
+import uvloop
 
-from bench.lifecycle import Place
+from bench.lifecycle import HttpPath, Place
 from runtime.settings import Settings, load_settings
-from runtime.stack import EmbeddedStack, PartName
-from runtime.stack.temporal import has_poller
+from runtime.stack import EmbeddedStack, PartName, StackError
+from runtime.stack.part import Part, SupervisedPart
 
 BENCH_DIR = Path(".dispatch/bench")
 PARTS = (PartName.POSTGRES, PartName.TEMPORAL, PartName.WORKER, PartName.API)
 UNLIMITED = {"DISPATCH_RATE_LIMITS": "off"}
-POLL_SECONDS = 0.1
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,12 @@ class Machine:
     data_dir: Path
     pids: Mapping[str, int]
     owner_url: str
+    """The login that may create databases."""
 
     @property
     def database_url(self) -> str:
         """The login of the application."""
         return self.settings.database_url.get_secret_value()
-
-    @property
-    def secret(self) -> str:
-        """The secret that tokens are signed with."""
-        return self.env["DISPATCH_AUTH_JWT_SECRET"]
 
     @property
     def place(self) -> Place:
@@ -49,6 +50,16 @@ class Machine:
         return Place(
             str(chosen.demo_account_id), str(chosen.demo_site_id), str(chosen.demo_tech_id)
         )
+
+    @property
+    def secret(self) -> str:
+        """The secret that tokens are signed with."""
+        return self.env["DISPATCH_AUTH_JWT_SECRET"]
+
+    @property
+    def http_path(self) -> HttpPath:
+        """The gateway as it is called from outside."""
+        return HttpPath(self.env["DISPATCH_API_URL"], self.secret, self.place)
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time each part has used so far, its children included."""
@@ -60,19 +71,72 @@ def progress(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
+def on_a_machine(
+    beside: Callable[[Machine], Sequence[Part]],
+    measure: Callable[[Machine], Coroutine[Any, Any, R]],
+) -> R:
+    """Start a stack and what belongs beside it, measure, stop all; SIGTERM acts like Ctrl-C."""
+
+    async def run() -> R:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        async with AsyncExitStack() as stack:
+            machine = await stack.enter_async_context(_running_machine())
+            complete = await stack.enter_async_context(_with_parts(machine, beside(machine)))
+            return await _on_a_faster_loop(measure(complete))
+
+    try:
+        return asyncio.run(run())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("stopped before the end: nothing was written")
+
+
+async def _on_a_faster_loop(work: Coroutine[Any, Any, R]) -> R:
+    """Run `work` in a thread: the stack's supervisor needs asyncio's loop. Cancelled with us."""
+    started: Future[Callable[[], object]] = Future()
+
+    async def cancellable() -> R:
+        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+        started.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+        return await task
+
+    thread = asyncio.ensure_future(asyncio.to_thread(uvloop.run, cancellable()))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        with suppress(RuntimeError):  # its loop has just ended
+            started.result()()
+        await asyncio.wait([thread])
+        raise
+
+
 @asynccontextmanager
-async def running_machine() -> AsyncIterator[Machine]:
-    """Start the stack on free ports in a temporary folder, and the bare worker beside it."""
+async def _running_machine() -> AsyncIterator[Machine]:
+    """Start the stack on free ports in a temporary folder."""
     with _data_dir() as data_dir:
         async with EmbeddedStack(
             data_dir, parts=PARTS, environ=UNLIMITED, report=progress
         ) as stack:
             settings, _ = load_settings(stack.env)
-            async with _floor_worker(stack.env, data_dir / "logs" / "floor.log") as floor_pid:
-                pids = {str(name): stack.pid(name) for name in PARTS}
-                pids |= {"floor worker": floor_pid, "load": os.getpid()}
-                owner_url = stack.owner_database_url or ""
-                yield Machine(stack.env, settings, data_dir, pids, owner_url)
+            pids = {str(name): stack.pid(name) for name in PARTS}
+            pids["load"] = os.getpid()
+            yield Machine(stack.env, settings, data_dir, pids, stack.owner_database_url or "")
+
+
+@asynccontextmanager
+async def _with_parts(machine: Machine, parts: Sequence[Part]) -> AsyncIterator[Machine]:
+    """Run more processes beside the stack."""
+    pids = dict(machine.pids)
+    async with AsyncExitStack() as stack:
+        for part in parts:
+            supervised = SupervisedPart(part, progress, lambda: None)
+            stack.push_async_callback(supervised.stop)
+            await supervised.start()
+            if supervised.record is None:
+                raise StackError(f"{part.name} ended at once, see {part.log_path}")
+            pids[part.name] = supervised.record.pid
+        yield replace(machine, pids=pids)
 
 
 @contextmanager
@@ -80,26 +144,6 @@ def _data_dir() -> Iterator[Path]:
     BENCH_DIR.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="run-", dir=BENCH_DIR) as folder:
         yield Path(folder).absolute()
-
-
-@asynccontextmanager
-async def _floor_worker(env: Mapping[str, str], log_path: Path) -> AsyncIterator[int]:
-    with log_path.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.floor_worker",
-            env={**os.environ, **env}, stdout=log, stderr=log,
-        )  # fmt: skip
-    address, namespace = env["DISPATCH_TEMPORAL_ADDRESS"], env["DISPATCH_TEMPORAL_NAMESPACE"]
-    try:
-        while not await has_poller(address, namespace, "bench-floor"):
-            if process.returncode is not None:
-                raise RuntimeError(f"the bare worker ended, see {log_path}")
-            await asyncio.sleep(POLL_SECONDS)
-        yield process.pid
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 def _cpu_seconds(pid: int) -> float:

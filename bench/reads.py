@@ -8,7 +8,6 @@ missed.
 """
 
 import argparse
-import asyncio
 import random
 import sys
 import time
@@ -27,7 +26,7 @@ from rich.table import Table
 from bench.crowd import INCIDENTS, seed_crowd
 from bench.lifecycle import Caller, Step, evidence, opening_steps, tokens
 from bench.load import Round
-from bench.machine import Machine, progress, running_machine
+from bench.machine import Machine, on_a_machine, progress
 from bench.wire import Connection
 from policy.model import Priority, Role, State
 from policy.sla import SlaStatus
@@ -135,15 +134,14 @@ async def filters_of(conn: DatabaseConnection) -> list[list[tuple[str, str]]]:
     return found
 
 
-async def measure(machine: Machine, owner_url: str, times: int) -> list[Measured]:
+async def measure(machine: Machine, times: int) -> list[Measured]:
     """Seed the crowd and ask everything."""
     async with AsyncExitStack() as stack:
-        owner = await asyncpg.connect(owner_url)
+        owner = await asyncpg.connect(machine.owner_url)
         stack.push_async_callback(owner.close)
         progress(f"making {TICKETS:,} tickets and {TECHNICIANS:,} technicians")
         await seed_crowd(owner, TICKETS, TECHNICIANS)
-        connection = await Connection.open(machine.env["DISPATCH_API_URL"])
-        stack.callback(connection.close)
+        connection = await Connection.open(machine.env["DISPATCH_API_URL"], stack)
         reader = Reader(connection, machine, times)
         caller = Caller(connection, tokens(machine.secret), machine.place)
         pages = Pages(reader, await filters_of(owner))
@@ -189,17 +187,12 @@ def table(lines: Sequence[Measured]) -> Table:
     return found
 
 
-async def run(times: int) -> list[Measured]:
-    """Start a stack, measure on it, stop it."""
-    async with running_machine() as machine:
-        return await measure(machine, machine.owner_url, times)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; exit code 1 if a limit is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.reads", description="Measure reads.")
     parser.add_argument("--times", type=int, default=300, help="how often each question is asked")
-    lines = asyncio.run(run(parser.parse_args(arguments).times))
+    times = parser.parse_args(arguments).times
+    lines = on_a_machine(lambda _: [], lambda machine: measure(machine, times))
     Console(width=110).print(table(lines))
     return 0 if all(line.met for line in lines) else 1
 

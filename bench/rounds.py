@@ -1,20 +1,28 @@
-"""The measured rounds: bare loops and the HTTP path take turns, so that noise meets all alike."""
+"""The measured rounds: the loops take turns, so that noise meets all alike."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 
-from temporalio.client import Client
-
-from bench.floor_client import FloorClient
-from bench.lifecycle import Caller, tokens
-from bench.load import Round, Ticket, merged, run_round, run_tickets
+from bench.load import Lanes, Round, merged, run_round, run_tickets
 from bench.machine import Machine, progress
-from bench.wire import Connection
 
 LEVELS = (1, 8, 32)
 WARM_UP_LANES = 8
+WARM_UP_TICKETS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long is measured."""
+
+    repeats: int
+    seconds: float
+
+
+FULL = Plan(repeats=8, seconds=2.0)
+QUICK = Plan(repeats=3, seconds=0.8)
 
 
 class Kind(StrEnum):
@@ -23,6 +31,9 @@ class Kind(StrEnum):
     REGULAR = "floor, regular activity"
     LOCAL = "floor, local activity"
     HTTP = "HTTP path"
+    DBOS = "DBOS, workflow per ticket"
+    DBOS_COMMAND = "DBOS, workflow per command"
+    RESTATE = "Restate, virtual object"
 
 
 @dataclass(frozen=True)
@@ -43,59 +54,40 @@ Results = Mapping[tuple[Kind, int], Result]
 
 
 class Bench:
-    """Runs rounds on one machine."""
+    """Runs rounds of the loops on one machine."""
 
-    def __init__(self, machine: Machine, floor: FloorClient) -> None:
+    def __init__(self, machine: Machine, loops: Mapping[Kind, Lanes]) -> None:
         self._machine = machine
-        self._floor = floor
-        self._tokens = tokens(machine.secret)
+        self._loops = loops
 
-    async def warm_up(self, kinds: Sequence[Kind]) -> None:
-        """Drive some tickets of every kind, unmeasured."""
-        for kind in kinds:
-            async with AsyncExitStack() as stack:
-                lanes = await self._lanes(stack, kind, WARM_UP_LANES)
-                await run_tickets(lanes)
-                await run_tickets(lanes)
-
-    async def measure(self, kinds: Sequence[Kind], repeats: int, seconds: float) -> Results:
-        """Return the results of all kinds at all levels; the kinds take turns."""
+    async def measure(self, plan: Plan) -> Results:
+        """Warm up, then return the results of all loops at all levels; the loops take turns."""
+        await self._warm_up()
         results: dict[tuple[Kind, int], Result] = {}
         for level in LEVELS:
-            parts: dict[Kind, list[Result]] = {kind: [] for kind in kinds}
-            for number in range(repeats):
-                for kind in kinds if number % 2 == 0 else reversed(kinds):
-                    parts[kind].append(await self._round(kind, level, seconds))
+            parts: dict[Kind, list[Result]] = {kind: [] for kind in self._loops}
+            for number in range(plan.repeats):
+                for kind in list(self._loops)[:: 1 if number % 2 == 0 else -1]:
+                    parts[kind].append(await self._round(kind, level, plan.seconds))
                     rate = parts[kind][-1].round.rate
                     progress(f"{level:2} in flight, {kind}: {rate:.0f} commands/s")
             results |= {(kind, level): _joined(each) for kind, each in parts.items()}
         return results
 
+    async def _warm_up(self) -> None:
+        for lanes in self._loops.values():
+            async with AsyncExitStack() as stack:
+                tickets = await lanes(stack, WARM_UP_LANES)
+                for _ in range(WARM_UP_TICKETS):
+                    await run_tickets(tickets)
+
     async def _round(self, kind: Kind, level: int, seconds: float) -> Result:
         async with AsyncExitStack() as stack:
-            lanes = await self._lanes(stack, kind, level)
+            lanes = await self._loops[kind](stack, level)
             before = self._machine.cpu_seconds()
             measured = await run_round(lanes, seconds)
             after = self._machine.cpu_seconds()
         return Result(measured, {name: after[name] - before[name] for name in before})
-
-    async def _lanes(self, stack: AsyncExitStack, kind: Kind, level: int) -> list[Ticket]:
-        if kind is not Kind.HTTP:
-            local = kind is Kind.LOCAL
-            return [lambda: self._floor.ticket(local=local)] * level
-        return [(await self.caller(stack)).short_ticket for _ in range(level)]
-
-    async def caller(self, stack: AsyncExitStack) -> Caller:
-        """Return a caller with a connection of its own, which `stack` closes."""
-        connection = await Connection.open(self._machine.env["DISPATCH_API_URL"])
-        stack.callback(connection.close)
-        return Caller(connection, self._tokens, self._machine.place)
-
-
-async def connect(machine: Machine) -> Client:
-    """Return a plain client of the engine."""
-    chosen = machine.settings
-    return await Client.connect(chosen.temporal_address, namespace=chosen.temporal_namespace)
 
 
 def _joined(results: Sequence[Result]) -> Result:

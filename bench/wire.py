@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
@@ -31,13 +32,14 @@ class Connection(asyncio.Protocol):
         self._reply: asyncio.Future[Reply] | None = None
 
     @classmethod
-    async def open(cls, url: str) -> Self:
-        """Connect to the server of `url`."""
+    async def open(cls, url: str, stack: AsyncExitStack) -> Self:
+        """Connect to the server of `url`, until `stack` is closed."""
         parts = urlsplit(url)
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             lambda: cls(parts.netloc), parts.hostname or "127.0.0.1", parts.port or 80
         )
+        stack.callback(connection.close)
         return connection
 
     def close(self) -> None:
