@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CALLS ?= 20000
+CASES ?= 1000000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -14,7 +15,7 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz demo lint format types docs bench bench-reads bench-peers record-history lock clean help
+.PHONY: up test fuzz oracle demo lint format types docs bench bench-reads bench-peers record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -24,6 +25,9 @@ test: $(READY) ## run every test
 
 fuzz: $(READY) ## call everything at random, CALLS=20000 times
 	FUZZ_CALLS=$(CALLS) $(BIN)/pytest tests/integration/test_fuzz.py
+
+oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
+	$(BIN)/python -m tests.unit.clock_cases $(CASES)
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo
