@@ -11,6 +11,7 @@ import asyncpg
 from activities import queries
 from policy.assignment import is_fit, normalised_service
 from policy.case import OUTSIDE, Need
+from policy.clock.facts import read_clock
 from policy.command import Command
 from policy.facts import (
     Approval,
@@ -64,8 +65,14 @@ class Gathering:
         )
         fields = dict(row or {})
         account_exists, asset_site_id = fields.pop("account_exists"), fields.pop("asset_site_id")
+        clock = read_clock(fields.pop("clock"))
         site = Site(**fields) if fields["id"] else None
-        return {"account_exists": account_exists, "site": site, "asset_site_id": asset_site_id}
+        return {
+            "account_exists": account_exists,
+            "site": site,
+            "asset_site_id": asset_site_id,
+            "clock": clock,
+        }
 
     async def site(self) -> Found:
         """Return the ticket's site."""

@@ -6,11 +6,17 @@ from uuid import UUID
 
 from activities.gathering import Connection
 from policy.audit_row import Chain
+from policy.clock.facts import ClockFacts, read_clock
 from policy.command import Command
 from policy.model import Ticket
 from policy.values import truncate_to_milliseconds
 
-BEGIN = "SELECT * FROM begin_command($1, $2, $3, $4, $5, $6)"
+# The clock's facts are read by the same statement but under the lock: the function is volatile, so
+# it sees what was committed before the lock was had.
+BEGIN = """
+SELECT b.*, sla_facts((b.ticket).id, (b.ticket).account_id, (b.ticket).site_id) AS clock
+  FROM begin_command($1, $2, $3, $4, $5, $6) b
+"""
 
 
 class Opening(NamedTuple):
@@ -25,6 +31,7 @@ class Opening(NamedTuple):
     ticket: Ticket | None
     chain: Chain
     rests_since: datetime
+    clock: ClockFacts | None
     now: datetime
 
 
@@ -55,5 +62,6 @@ async def open_ticket(
         ticket=Ticket(**columns) if columns and columns["id"] else None,
         chain=Chain(row["chain_seq"], row["chain_hash"], row["chain_at"]),
         rests_since=row["rests_since"] or row["started_at"],
+        clock=read_clock(row["clock"]),
         now=truncate_to_milliseconds(row["started_at"]),
     )

@@ -3,7 +3,8 @@
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 PLACE = """
 SELECT EXISTS (SELECT FROM accounts WHERE id = $1) AS account_exists,
-       s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id
+       s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id,
+       sla_facts(NULL, $1, $2) AS clock
   FROM (SELECT) one
   LEFT JOIN sites s ON s.id = $2
   LEFT JOIN assets a ON a.id = $3

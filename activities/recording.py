@@ -100,7 +100,7 @@ class Recorder:
         """
         body = effects.body
         if body is None and effects.ticket is not None:
-            body = ticket_shape(self.bundle, effects.ticket, facts.now)
+            body = ticket_shape(self.bundle, effects.ticket, facts.now, facts.clock)
         ticket = None
         if effects.ticket is not None and effects.ticket != facts.ticket:
             ticket = {"currency": "USD", **effects.ticket.model_dump(mode="json")}

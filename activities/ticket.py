@@ -1,13 +1,15 @@
 """The ticket activities over Postgres: one transaction a command, idempotent on its id."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import asyncpg
 import structlog
 from temporalio import activity
 
+from activities.clocks import judge
 from activities.forgery import UNSIGNED, disarmed
 from activities.gathering import Connection, Gathering, Pool, reading
 from activities.object_store import ObjectStore
@@ -15,7 +17,7 @@ from activities.opening import Opening, open_ticket
 from activities.outside import Outside
 from activities.recording import Recorder, chain_of
 from activities.timers import hold_of, passed, ring
-from activities.views import ticket_view
+from activities.views import nearest_of, ticket_view
 from activities.writes import taken_outbox_key, write
 from contracts.activities import TicketActivities
 from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
@@ -23,6 +25,7 @@ from contracts.names import ESCALATE, EXECUTE_COMMAND
 from contracts.signing import is_authentic, is_bound
 from policy.bundle import Bundle
 from policy.case import Need
+from policy.clock.facts import ClockFacts
 from policy.codes import Code
 from policy.command import Command
 from policy.decide import decide
@@ -31,7 +34,7 @@ from policy.facts import Facts
 from policy.model import Ticket
 from policy.payload import parse_payload
 from policy.registry import command_tool
-from policy.sla import deadlines
+from policy.sla import deadlines, sla_of
 
 CLOSE_OPEN_ROW = """
 UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $3::text::jsonb,
@@ -41,6 +44,14 @@ UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $
 NOTIFY = "SELECT pg_notify('command', $1)"
 PAYLOAD = "SELECT payload FROM command_payloads WHERE command_id = $1"
 log = structlog.get_logger()
+
+
+class After(NamedTuple):
+    """A ticket after a command, since when it rests there, and what its clock follows from."""
+
+    ticket: Ticket | None
+    rests_since: datetime
+    clock: ClockFacts | None
 
 
 class PostgresTicketActivities(TicketActivities):
@@ -90,7 +101,7 @@ class PostgresTicketActivities(TicketActivities):
         self, conn: Connection, command: Command, opening: Opening
     ) -> Outcome:
         await Recorder(conn, self._bundle, command).deny(opening.now, UNSIGNED)
-        return await self._outcome(conn, command, UNSIGNED.code, opening, opening.ticket)
+        return await self._outcome(conn, command, UNSIGNED.code, opening)
 
     async def _with_payload(self, command: Command) -> Command:
         """Return a command with the payload that was stored for it; a decided one has none."""
@@ -103,9 +114,7 @@ class PostgresTicketActivities(TicketActivities):
             opening = await open_ticket(conn, command.actor.tenant_id, command, command.ticket_id)
             if opening.decided:  # a repeat may have begun to wait after the first notice
                 await conn.execute(NOTIFY, str(command.command_id))
-                return await self._outcome(
-                    conn, command, opening.decided_code, opening, opening.ticket
-                )
+                return await self._outcome(conn, command, opening.decided_code, opening)
             if not is_bound(command):
                 return await self._record_forgery(conn, disarmed(self._bundle, command), opening)
             if opening.stored_hash is not None:
@@ -119,12 +128,12 @@ class PostgresTicketActivities(TicketActivities):
         if not same_tenant or opening.stored_hash != command.request_hash:
             mismatch = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
             await Recorder(conn, self._bundle, command).deny(opening.now, mismatch)
-            return await self._outcome(conn, command, mismatch.code, opening, opening.ticket)
+            return await self._outcome(conn, command, mismatch.code, opening)
         await conn.execute(
             CLOSE_OPEN_ROW, command.command_id, opening.stored_status, opening.stored_text
         )
         await conn.execute(NOTIFY, str(command.command_id))
-        return await self._outcome(conn, command, None, opening, opening.ticket)
+        return await self._outcome(conn, command, None, opening)
 
     async def _facts(
         self,
@@ -133,12 +142,12 @@ class PostgresTicketActivities(TicketActivities):
         opening: Opening,
         outside: Mapping[str, Any],
     ) -> Facts:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"clock": opening.clock}
         payload = parse_payload(self._bundle, command.tool, command.payload)
         if not isinstance(payload, Denial):
             gathering = Gathering(conn, command, payload, opening.ticket)
             automation = {Need.AUTONOMY} if command.automated else set()
-            found = await gathering.gather(command_tool(command.tool).needs | automation)
+            found |= await gathering.gather(command_tool(command.tool).needs | automation)
         return Facts(
             now=opening.now,
             ticket=opening.ticket,
@@ -166,16 +175,19 @@ class PostgresTicketActivities(TicketActivities):
                 decision = Denial(code=Code.OUTBOX_CONFLICT, details=details)
         if isinstance(decision, Denial):
             await Recorder(conn, self._bundle, command).deny(facts.now, decision)
-            return await self._outcome(conn, command, decision.code, opening, opening.ticket)
+            return await self._outcome(conn, command, decision.code, opening)
         chain = opening.chain
         if decision.audit_ticket_id is not None:
             chain = await chain_of(conn, decision.audit_ticket_id)
         await Recorder(conn, self._bundle, command).allow(facts, decision, chain)
         for change in decision.writes:
             await write(conn, command.actor.tenant_id, change)
-        if decision.pairs:
-            opening = opening._replace(rests_since=facts.now)
-        return await self._outcome(conn, command, None, opening, decision.ticket)
+        clock = facts.clock
+        if clock is not None and decision.ticket is not None:
+            clock = await judge(conn, self._bundle, decision.ticket.id)
+        since = facts.now if decision.pairs else opening.rests_since
+        after = After(decision.ticket, since, clock)
+        return await self._outcome(conn, command, None, opening, after)
 
     async def _outcome(
         self,
@@ -183,15 +195,17 @@ class PostgresTicketActivities(TicketActivities):
         command: Command,
         code: str | None,
         opening: Opening,
-        after: Ticket | None,
+        after: After | None = None,
     ) -> Outcome:
         """Return the outcome; deadlines that passed before the command were seen to already."""
+        ticket, since, clock = after or After(opening.ticket, opening.rests_since, opening.clock)
         view = None
-        if after is not None:
-            hold = await hold_of(conn, after)
-            ahead = deadlines(self._bundle, after, opening.rests_since, hold)
+        if ticket is not None:
+            hold = await hold_of(conn, ticket)
+            ahead = deadlines(self._bundle, ticket, since, hold, clock)
             seen = frozenset() if opening.decided else passed(self._bundle, opening, hold)
-            view = ticket_view(self._bundle, after, opening.now, ahead, seen)
+            sla = sla_of(self._bundle, ticket, opening.now, clock)
+            view = ticket_view(self._bundle, ticket, sla, nearest_of(ahead, opening.now, seen))
         return Outcome(command_id=command.command_id, tool=command.tool, code=code, ticket=view)
 
 

@@ -5,10 +5,11 @@ from uuid import UUID, uuid4, uuid5
 
 import structlog
 
+from activities.clocks import judge
 from activities.gathering import Connection
 from activities.opening import Opening, open_ticket
 from activities.recording import Recorder
-from activities.views import ticket_view
+from activities.views import nearest_of, ticket_view
 from contracts.messages import TicketView, TimerFired
 from contracts.names import TIMER_ACTOR_ID
 from policy.bundle import Bundle
@@ -19,7 +20,7 @@ from policy.facts import Facts, HoldSnapshot
 from policy.holds import HOLD_EXPIRED
 from policy.model import Actor, ActorType, Role, State, Ticket
 from policy.registry import command_tool
-from policy.sla import HOLD_EXPIRY, Deadline, deadlines
+from policy.sla import HOLD_EXPIRY, Deadline, deadlines, sla_of
 from policy.values import format_datetime
 
 ROLLBACK = "schedule.rollback"
@@ -48,7 +49,8 @@ def passed(bundle: Bundle, opening: Opening, hold: HoldSnapshot | None) -> froze
     """Return every deadline of the ticket as it was before."""
     if opening.ticket is None:
         return frozenset()
-    return frozenset(deadlines(bundle, opening.ticket, opening.rests_since, hold))
+    before = deadlines(bundle, opening.ticket, opening.rests_since, hold, opening.clock)
+    return frozenset(before)
 
 
 async def ring(conn: Connection, bundle: Bundle, fired: TimerFired) -> TicketView | None:
@@ -67,8 +69,9 @@ async def ring(conn: Connection, bundle: Bundle, fired: TimerFired) -> TicketVie
         elif hold is not None:
             ticket, since = await _expire(conn, bundle, opening, hold), opening.now
             hold = None
-    left = deadlines(bundle, ticket, since, hold)
-    return ticket_view(bundle, ticket, opening.now, left, seen=ahead)
+    clock = opening.clock and (await judge(conn, bundle, ticket.id) or opening.clock)
+    left = nearest_of(deadlines(bundle, ticket, since, hold, clock), opening.now, ahead)
+    return ticket_view(bundle, ticket, sla_of(bundle, ticket, opening.now, clock), left)
 
 
 async def _escalate(conn: Connection, fired: TimerFired, opening: Opening, due: Deadline) -> None:
@@ -92,6 +95,7 @@ async def _expire(conn: Connection, bundle: Bundle, opening: Opening, hold: Hold
         ticket=opening.ticket,
         audit_id=uuid4(),
         new_ids=(uuid4(), uuid4()),
+        clock=opening.clock,
         hold=hold,
     )
     case = Case(bundle, bundle.tools[ROLLBACK], command, facts, payload)

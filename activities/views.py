@@ -6,20 +6,19 @@ from datetime import datetime
 from contracts.messages import TicketView
 from policy.bundle import Bundle
 from policy.model import TERMINAL, Ticket
-from policy.sla import Deadline, sla_of
+from policy.sla import Deadline, Sla
 
 
-def ticket_view(
-    bundle: Bundle,
-    ticket: Ticket,
-    now: datetime,
-    ahead: Iterable[Deadline],
-    seen: frozenset[Deadline] = frozenset(),
-) -> TicketView:
-    """Return the view of `ticket` at `now`; past deadlines among `seen` need no timer any more."""
-    sla = sla_of(bundle, ticket, now)
+def nearest_of(
+    ahead: Iterable[Deadline], now: datetime, seen: frozenset[Deadline]
+) -> Deadline | None:
+    """Return the deadline that needs a timer first; past ones among `seen` need none any more."""
     open_deadlines = [each for each in ahead if each.due_at > now or each not in seen]
-    nearest = min(open_deadlines, key=lambda deadline: deadline.due_at, default=None)
+    return min(open_deadlines, key=lambda deadline: deadline.due_at, default=None)
+
+
+def ticket_view(bundle: Bundle, ticket: Ticket, sla: Sla, nearest: Deadline | None) -> TicketView:
+    """Return the view of `ticket`, whose SLA and nearest deadline are given."""
     return TicketView(
         state=ticket.state,
         version=ticket.version,

@@ -50,7 +50,7 @@ class AutonomyReads:
         incident_type, matching = given, []
         async with reading(self._pool, request.actor) as conn:
             if ticket_id is not None:
-                ticket, _ = await visible_ticket(conn, request.actor, ticket_id)
+                ticket, *_ = await visible_ticket(conn, request.actor, ticket_id)
                 incident_type = given or ticket.incident_type
             controls = await _controls(conn)
         if ticket_id is not None:
@@ -69,7 +69,7 @@ class AutonomyReads:
     async def replay(self, request: ReadRequest) -> dict[str, Any]:
         """Return how the decision for a ticket came about."""
         async with reading(self._pool, request.actor) as conn:
-            ticket, _ = await visible_ticket(conn, request.actor, request.subject)
+            ticket, *_ = await visible_ticket(conn, request.actor, request.subject)
             controls = await _controls(conn)
             history = await conn.fetch(HISTORY, ticket.id, ticket.incident_type or "")
         matching = _matching(controls, ticket.id, ticket.incident_type)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import orjson
 
-from api.cockpit_queue import Queue, QueueFilter, QueueRow
+from api.cockpit_clocks import QueueRow
+from api.cockpit_queue import Queue, QueueFilter
 from api.errors import ApiError
 from api.queries import Query, encoded, read
 from api.read_tools import ReadRequest
@@ -23,6 +24,7 @@ from policy.actions import (
     actions_of,
 )
 from policy.bundle import OPEN_STATES, Bundle
+from policy.clock.contracts import STANDARD
 from policy.cockpit import (
     DEFAULT_LIMIT,
     PRIORITIES,
@@ -34,8 +36,15 @@ from policy.cockpit import (
 from policy.codes import Code
 from policy.model import Actor, Priority, Role, State
 from policy.shapes import actor_shape, identifier, instant, ticket_shape
-from policy.sla import SlaStatus, sla_at
-from policy.values import format_datetime, parse_datetime, parse_uuid, truncate_to_milliseconds
+from policy.sla import MINUTE, Due, SlaStatus, sla_at
+from policy.sla_report import sla_shape
+from policy.values import (
+    format_datetime,
+    later,
+    parse_datetime,
+    parse_uuid,
+    truncate_to_milliseconds,
+)
 from runtime.database import Connection, Pool
 
 NOW = "SELECT now()"
@@ -105,13 +114,14 @@ class Cockpit:
     ) -> dict[str, Any] | None:
         if ticket_id is None:
             return None
-        ticket, _ = await find_ticket(conn, ticket_id)
+        ticket, _, clock = await find_ticket(conn, ticket_id, with_clock=True)
         _refuse_empty_scope(actor)
         if scope_denial(actor, ticket.account_id, ticket.site_id) is not None:
             details = {"scope_field": "ticket_id", "target_id": str(ticket_id)}
             raise ApiError(Code.FORBIDDEN_SCOPE, details=details)
         return {
-            "ticket": ticket_shape(self._bundle, ticket, at),
+            "ticket": ticket_shape(self._bundle, ticket, at, clock),
+            "sla": None if clock is None else sla_shape(self._bundle, ticket, at, clock),
             "timeline": {
                 "ticket_id": str(ticket_id),
                 "events": await timeline_events(conn, ticket_id),
@@ -119,11 +129,17 @@ class Cockpit:
             "evidence_summary": {"total_items": await conn.fetchval(EVIDENCE_COUNT, ticket_id)},
         }
 
+    def _due(self, row: QueueRow, priority: Priority) -> Due:
+        rules = self._bundle.sla
+        contract = rules.contracts.get(row.contract or STANDARD, rules.contracts[STANDARD])
+        ends = later(row.clock_at, rules.target_minutes[priority] * MINUTE)
+        return Due(contract.resolution[priority], ends, row.stands_at)
+
     def _row(
         self, row: QueueRow, detail: Mapping[str, Any], at: datetime, role: Role
     ) -> dict[str, Any]:
         state, priority = State(row.state), PRIORITIES[row.position.priority_rank]
-        sla = sla_at(self._bundle, priority, state, row.clock_at, at)
+        sla = sla_at(self._bundle, self._due(row, priority), state, at)
         ticket_id = str(row.position.ticket_id)
         actions, more = (
             orjson.Fragment(text.replace(TICKET_ID.encode(), ticket_id.encode()))

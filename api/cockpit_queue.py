@@ -3,15 +3,16 @@
 The order begins with the remaining minutes, which change with the clock, so no index holds it. But
 within one priority they rise with `clock_at`, which is indexed. A page is therefore found in two
 steps: the earliest clocks of each priority tell which minutes it reaches; of its last minute, which
-may hold any number of tickets, only as many as fit are then taken in order.
+may hold any number of tickets, only as many as fit are then taken in order. Clocks that stand, and
+those that nobody judged since they changed, are found apart (`api/cockpit_clocks.py`).
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
+from api.cockpit_clocks import FILTERS, Clocks, QueueRow
 from policy.bundle import OPEN_STATES, Bundle
 from policy.cockpit import (
     PRIORITIES,
@@ -22,33 +23,16 @@ from policy.cockpit import (
     spans_after,
 )
 from policy.model import Priority, State
-from policy.sla import MINUTE
+from policy.sla import MINUTE, rules_mark
 from runtime.database import Connection
 
-_ONE_OR_MORE = """
-        AND (${place}::{type}[] IS NULL
-             OR CASE WHEN cardinality(${place}::{type}[]) = 1
-                     THEN {column} = (${place}::{type}[])[1] ELSE {column} = ANY (${place}) END)
-"""
-_FILTERS = "AND ($1::bool IS NULL OR is_open = $1)" + "".join(
-    # Equal to one value, an index yields the rows in order; equal to any of several, it does not.
-    _ONE_OR_MORE.format(place=place, column=column, type=kind)
-    for place, (column, kind) in enumerate(
-        (
-            ("state", "text"),
-            ("account_id", "uuid"),
-            ("site_id", "uuid"),
-            ("assigned_tech_id", "uuid"),
-            ("incident_type", "text"),
-        ),
-        start=2,
-    )
-)
 _BRANCH = """
     (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
-            region_weight, newest_first
+            region_weight, newest_first, contract, stands_at
        FROM ticket_queue
       WHERE priority = '{priority}' AND ${wanted}::bool
+        AND (stands_at IS NULL OR stands_at > $8)
+        AND (contract IS NULL OR judged_by = $9 OR judged_by IS NOT NULL AND NOT is_open)
         AND (${since}::timestamptz IS NULL OR clock_at >= ${since})
         AND (${until}::timestamptz IS NULL OR clock_at < ${until})
         {filters} {further}
@@ -56,9 +40,9 @@ _BRANCH = """
 """
 _BEHIND = """
         AND (${weight}::int IS NULL
-             OR (region_weight, newest_first, ticket_id) > (${weight}, $20, $21))
+             OR (region_weight, newest_first, ticket_id) > (${weight}, $22, $23))
 """
-_FIRST_OF_BRANCH, _FIRST_WEIGHT = 8, 22
+_FIRST_OF_BRANCH, _FIRST_WEIGHT = 10, 24
 
 
 def _query(order: str, whole_order: str, further: str = "") -> str:
@@ -74,7 +58,7 @@ def _query(order: str, whole_order: str, further: str = "") -> str:
                 wanted=place + 1,
                 since=place + 2,
                 until=place + 3,
-                filters=_FILTERS,
+                filters=FILTERS,
                 further=further.format(weight=_FIRST_WEIGHT + rank),
                 order=order,
             )
@@ -91,7 +75,10 @@ MINUTE_IN_ORDER = _query(
 # Read beyond the page, so that its last minute is usually whole.
 MARGIN = 16
 # The values decide which index serves best: plan anew for each call.
-PLAN_BY_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
+PREPARE = """
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
+       EXISTS (SELECT FROM ticket_queue WHERE contract IS NOT NULL) AS has_contracts
+"""
 
 
 @dataclass(frozen=True)
@@ -106,19 +93,13 @@ class QueueFilter:
     incident_types: tuple[str, ...]
 
 
-class QueueRow(NamedTuple):
-    """A ticket in the queue, with what its place there follows from."""
-
-    position: Position
-    state: str
-    clock_at: datetime
-
-
 class Queue:
     """The queue as it stands at one instant, under one filter."""
 
     def __init__(self, conn: Connection, bundle: Bundle, wanted: QueueFilter, at: datetime) -> None:
         self._conn = conn
+        self._mark = rules_mark(bundle)
+        self._clocks = Clocks(conn, bundle, at)
         self._targets = tuple(bundle.sla.target_minutes[priority] for priority in PRIORITIES)
         self._at = at
         self._ranks = {PRIORITIES.index(each) for each in wanted.priorities or PRIORITIES}
@@ -128,7 +109,19 @@ class Queue:
         self, spans: Sequence[Span], after: Position | None, limit: int
     ) -> list[QueueRow]:
         """Return the first `limit` rows within the spans, behind a position."""
-        await self._conn.execute(PLAN_BY_VALUES)
+        prepared = await self._conn.fetchrow(PREPARE)
+        rows = await self._running(spans, after, limit)
+        if prepared is not None and prepared["has_contracts"]:
+            priorities = [PRIORITIES[rank].value for rank in sorted(self._ranks)]
+            wanted = (*self._values, limit, priorities)
+            rows += await self._clocks.standing(wanted, spans, after)
+            rows += await self._clocks.unjudged(wanted, spans, after)
+        return sorted(rows)[:limit]
+
+    async def _running(
+        self, spans: Sequence[Span], after: Position | None, limit: int
+    ) -> list[QueueRow]:
+        """Return the first rows whose clock runs."""
         rows: list[QueueRow] = []
         if after is not None:
             rows = await self._minute(after.remaining_minutes, after, limit)
@@ -172,7 +165,9 @@ class Queue:
         for rank, target in enumerate(self._targets):
             bounds = (clock_bound(self._at, minute, target) for minute in span)
             branches += [target * MINUTE, rank in wanted, *bounds]
-        rows = await self._conn.fetch(query, *self._values, limit, *branches, *further)
+        rows = await self._conn.fetch(
+            query, *self._values, limit, self._at, self._mark, *branches, *further
+        )
         return sorted(self._row(*row) for row in rows)
 
     def _row(  # noqa: PLR0913, PLR0917  one argument a column
@@ -184,9 +179,12 @@ class Queue:
         clock_at: datetime,
         weight: int,
         newest_first: int,
+        contract: str | None,
+        stands_at: datetime | None,
     ) -> QueueRow:
         minutes = minutes_left(self._at, clock_at, self._targets[rank])
-        return QueueRow(Position(minutes, rank, weight, newest_first, ticket_id), state, clock_at)
+        position = Position(minutes, rank, weight, newest_first, ticket_id)
+        return QueueRow(position, state, clock_at, contract, stands_at)
 
 
 def _values(wanted: QueueFilter) -> tuple[object, ...]:

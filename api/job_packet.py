@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 from api.errors import ApiError
 from api.read_tools import ReadRequest
-from api.reading import reading, visible_ticket
+from api.reading import Seen, reading, visible_ticket
 from api.reads import evidence_items, timeline_events
 from policy.access import binding_denial
 from policy.bundle import Bundle
@@ -67,11 +66,12 @@ class JobPackets:
     async def read(self, request: ReadRequest) -> dict[str, Any]:
         """Return the answer of tech.job_packet."""
         async with reading(self._pool, request.actor) as conn:
-            ticket, at = await visible_ticket(conn, request.actor, request.subject)
+            seen = await visible_ticket(conn, request.actor, request.subject, with_clock=True)
+            ticket, at, _ = seen
             denial = binding_denial(request.actor, request.tool, ticket.assigned_tech_id)
             if denial is not None:
                 raise ApiError(denial.code, details=denial.details)
-            facts = await _facts(conn, ticket, at)
+            facts = await _facts(conn, seen)
             place = await _place(conn, ticket)
             events = await timeline_events(conn, ticket.id)
         if self._bundle.evidence.require_head:
@@ -97,7 +97,8 @@ class JobPackets:
         return found
 
 
-async def _facts(conn: Connection, ticket: Ticket, at: datetime) -> Facts:
+async def _facts(conn: Connection, seen: Seen) -> Facts:
+    ticket, at, clock = seen
     excepted = await conn.fetch(EXCEPTIONS, ticket.id, at)
     completion = await conn.fetchrow(COMPLETION, ticket.id)
     autonomy = await conn.fetch(AUTONOMY, ticket.id, ticket.incident_type or "")
@@ -106,6 +107,7 @@ async def _facts(conn: Connection, ticket: Ticket, at: datetime) -> Facts:
         ticket=ticket,
         audit_id=ticket.id,  # a read writes no row that would need new ids
         new_ids=(ticket.id, ticket.id),
+        clock=clock,
         evidence=tuple(await evidence_items(conn, ticket.id)),
         excepted_keys=frozenset(row["key"] for row in excepted),
         completion=None

@@ -3,16 +3,29 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from api.errors import ApiError
 from policy.access import scope_denial
+from policy.clock.facts import ClockFacts, read_clock
 from policy.codes import Code
 from policy.model import Actor, Ticket
 from runtime.database import Connection, Pool
 
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
-TICKET = "SELECT t.*, now() AS read_at FROM tickets t WHERE id = $1"
+TICKET = """
+SELECT t.*, now() AS read_at, sla_facts(t.id, t.account_id, t.site_id, $2) AS clock
+  FROM tickets t WHERE id = $1
+"""
+
+
+class Seen(NamedTuple):
+    """A ticket at the instant of reading; `clock` is None under the standard contract."""
+
+    ticket: Ticket
+    at: datetime
+    clock: ClockFacts | None
 
 
 @asynccontextmanager
@@ -26,20 +39,21 @@ async def reading(pool: Pool, actor: Actor) -> AsyncIterator[Connection]:
         yield conn
 
 
-async def find_ticket(conn: Connection, ticket_id: UUID) -> tuple[Ticket, datetime]:
-    """Return the ticket and the instant of reading, or raise 404."""
-    row = await conn.fetchrow(TICKET, ticket_id)
+async def find_ticket(conn: Connection, ticket_id: UUID, *, with_clock: bool = False) -> Seen:
+    """Return the ticket, or raise 404; `with_clock` also under the standard contract."""
+    row = await conn.fetchrow(TICKET, ticket_id, with_clock)
     if row is None:
         raise ApiError(Code.TICKET_NOT_FOUND)
-    return Ticket(**{name: row[name] for name in Ticket.model_fields}), row["read_at"]
+    ticket = Ticket(**{name: row[name] for name in Ticket.model_fields})
+    return Seen(ticket, row["read_at"], read_clock(row["clock"]))
 
 
 async def visible_ticket(
-    conn: Connection, actor: Actor, ticket_id: UUID
-) -> tuple[Ticket, datetime]:
-    """Return the ticket and the instant of reading; raise 404, or 403 outside the scope."""
-    ticket, read_at = await find_ticket(conn, ticket_id)
-    denial = scope_denial(actor, ticket.account_id, ticket.site_id)
+    conn: Connection, actor: Actor, ticket_id: UUID, *, with_clock: bool = False
+) -> Seen:
+    """Return the ticket as `find_ticket` does; raise 404, or 403 outside the scope."""
+    seen = await find_ticket(conn, ticket_id, with_clock=with_clock)
+    denial = scope_denial(actor, seen.ticket.account_id, seen.ticket.site_id)
     if denial is not None:
         raise ApiError(denial.code, details=denial.details)
-    return ticket, read_at
+    return seen

@@ -41,8 +41,8 @@ class TicketReads:
     async def ticket(self, request: ReadRequest) -> dict[str, Any]:
         """Return T."""
         async with reading(self._pool, request.actor) as conn:
-            ticket, read_at = await visible_ticket(conn, request.actor, request.subject)
-        return ticket_shape(self._bundle, ticket, read_at)
+            seen = await visible_ticket(conn, request.actor, request.subject)
+        return ticket_shape(self._bundle, *seen)
 
     async def timeline(self, request: ReadRequest) -> dict[str, Any]:
         """Return the audit events of a ticket in order of seq."""

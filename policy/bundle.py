@@ -10,9 +10,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from policy.canonical import sha256_hex
+from policy.clock.contracts import SlaRules
 from policy.closeout_templates import TemplateSet
 from policy.ladder import ANY_TYPE, AutonomyRules
-from policy.model import TERMINAL, Frozen, Priority, Role, State
+from policy.model import TERMINAL, Frozen, Role, State
 
 NONE = "NONE"
 OPEN_STATES = tuple(state for state in State if state not in TERMINAL)
@@ -53,13 +54,6 @@ class ToolRule(Frozen):
     def requires_ticket_id(self) -> bool:
         """Whether the route names a ticket."""
         return "ticketId" in self.path_parameters
-
-
-class SlaRules(Frozen):
-    """Targets by priority and the warning margin, in minutes (contract 5.3)."""
-
-    target_minutes: Mapping[Priority, int]
-    warning_minutes: int
 
 
 class StuckRules(Frozen):

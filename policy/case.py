@@ -93,7 +93,7 @@ class Case(Generic[P]):
 
     def shape(self, ticket: Ticket) -> dict[str, Any]:
         """Return T for `ticket` at the instant of the commit."""
-        return ticket_shape(self.bundle, ticket, self.facts.now)
+        return ticket_shape(self.bundle, ticket, self.facts.now, self.facts.clock)
 
     def moved(
         self,

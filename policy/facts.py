@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from policy.clock.facts import ClockFacts
 from policy.model import Frozen, State, Ticket
 
 
@@ -218,16 +219,18 @@ class LookUp(Frozen):
 
 
 class Facts(Frozen):
-    """Everything a decision may look at. Fields after `new_ids` are read only for tools that ask.
+    """Everything a decision may look at. Fields after `clock` are read only for tools that ask.
 
     `now` is the instant of the transaction, cut to milliseconds; `audit_id` and `new_ids` are
-    random ids for the rows that the decision may create.
+    random ids for the rows that the decision may create. `clock` is what the ticket's SLA clock
+    follows from, None under the standard contract.
     """
 
     now: datetime
     ticket: Ticket | None
     audit_id: UUID
     new_ids: tuple[UUID, UUID]
+    clock: ClockFacts | None = None
     account_exists: bool = False
     site: Site | None = None
     asset_site_id: UUID | None = None

@@ -15,6 +15,7 @@ from policy.facts import Evidence, Facts
 from policy.gate import SIGNATURE_KEY, GateResult, run_gate, stored_attempt
 from policy.model import Frozen, Role, Ticket
 from policy.shapes import evidence_shape, identifier, instant
+from policy.sla_report import sla_shape
 
 GATED = ("closeout.candidate", "tech.complete")
 LATEST = 10
@@ -63,6 +64,7 @@ def job_packet(
             "signature_satisfied": gate.signature_satisfied,
             "no_signature_reason": gate.no_signature_reason,
         },
+        "sla": None if facts.clock is None else sla_shape(bundle, ticket, facts.now, facts.clock),
         "timeline": {"events": events, "latest_events": events[-LATEST:]},
         "actions": actions_of(bundle, PACKET_ACTIONS, situation),
         "more_actions": actions_of(bundle, PACKET_MORE_ACTIONS, situation),

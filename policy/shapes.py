@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from policy.bundle import Bundle
+from policy.clock.facts import ClockFacts
 from policy.facts import Evidence
 from policy.model import Actor, Ticket
 from policy.sla import sla_of
@@ -31,8 +32,13 @@ def actor_shape(actor: Actor, tool_name: str) -> dict[str, Any]:
     }
 
 
-def ticket_shape(bundle: Bundle, ticket: Ticket, now: datetime) -> dict[str, Any]:
-    """Return T. `phase` and `escalation_level` are derived for the instant `now`."""
+def ticket_shape(
+    bundle: Bundle, ticket: Ticket, now: datetime, clock: ClockFacts | None
+) -> dict[str, Any]:
+    """Return T. `phase` and `escalation_level` are derived for the instant `now`.
+
+    `clock` is what the ticket's SLA clock follows from, None under the standard contract.
+    """
     return {
         "id": str(ticket.id),
         "account_id": str(ticket.account_id),
@@ -61,7 +67,7 @@ def ticket_shape(bundle: Bundle, ticket: Ticket, now: datetime) -> dict[str, Any
         "created_at": format_datetime(ticket.created_at),
         "updated_at": format_datetime(ticket.updated_at),
         "phase": bundle.phase_of[ticket.state],
-        "escalation_level": sla_of(bundle, ticket, now).escalation_level,
+        "escalation_level": sla_of(bundle, ticket, now, clock).escalation_level,
     }
 
 

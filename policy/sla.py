@@ -3,15 +3,24 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
+
+from holidays.version import __version__ as holidays_version
 
 from policy.bundle import Bundle
+from policy.canonical import sha256_hex
+from policy.clock.facts import ClockFacts, TicketClock, clock_of
+from policy.clock.ledger import RunOut, run_out
+from policy.clock.timeline import ALWAYS_OPEN
 from policy.facts import HoldSnapshot
 from policy.hold_window import hold_expires_at
-from policy.model import TERMINAL, Frozen, Priority, State, Ticket
+from policy.model import TERMINAL, Frozen, State, Ticket
 from policy.values import later
 
 MINUTE = timedelta(minutes=1)
 HOLD_EXPIRY = "hold_expiry"
+MOST_MINUTES = 2**31 - 1
+_INSTANT = timedelta(milliseconds=1)
 
 
 class SlaStatus(StrEnum):
@@ -40,30 +49,86 @@ class Deadline(Frozen):
     due_at: datetime
 
 
-def sla_of(bundle: Bundle, ticket: Ticket, now: datetime) -> Sla:
-    """Return the SLA of `ticket` at `now`. Source: contract 5.3."""
-    clock_at = ticket.scheduled_start or ticket.created_at
-    return sla_at(bundle, ticket.priority, ticket.state, clock_at, now)
+class Due(NamedTuple):
+    """When a target of so many minutes runs out; `stands_since` as in `RunOut`."""
+
+    target_minutes: int
+    at: datetime
+    stands_since: datetime | None = None
 
 
-def sla_at(
-    bundle: Bundle, priority: Priority, state: State, clock_at: datetime, now: datetime
-) -> Sla:
-    """Return the SLA at `now` of a ticket whose clock runs from `clock_at`."""
-    target = bundle.sla.target_minutes[priority]
-    deadline = later(clock_at, target * MINUTE)
-    remaining = (deadline - now) // MINUTE
+def sla_of(bundle: Bundle, ticket: Ticket, now: datetime, facts: ClockFacts | None = None) -> Sla:
+    """Return the SLA of `ticket` at `now`. Source: contract 5.3.
+
+    `facts` are those of its clock, None under the standard contract.
+    """
+    due = resolution_due(clock_of(bundle.sla, ticket, facts), ticket)
+    return sla_at(bundle, due, ticket.state, now)
+
+
+def resolution_due(clock: TicketClock, ticket: Ticket) -> Due:
+    """Return when the ticket must be finished."""
+    target = clock.contract.resolution[ticket.priority]
+    return due_of(clock, ticket.scheduled_start or ticket.created_at, target)
+
+
+class QueuePlace(NamedTuple):
+    """What the queue knows of a clock: see the columns of `ticket_queue`."""
+
+    clock_at: datetime
+    stands_at: datetime | None
+    minutes_left: int | None
+
+    def left_at(self, at: datetime, target_minutes: int) -> int:
+        """Return the minutes left at an instant; the standard target is given."""
+        if self.stands_at is not None and self.minutes_left is not None and self.stands_at <= at:
+            return self.minutes_left
+        return (self.clock_at - at) // MINUTE + target_minutes
+
+
+def queue_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> QueuePlace:
+    """Return where a ticket's clock puts it in the queue."""
+    due = resolution_due(clock, ticket)
+    clock_at = due.at - bundle.sla.target_minutes[ticket.priority] * MINUTE
+    left = None
+    if due.stands_since is not None:
+        left = min((due.at - due.stands_since) // MINUTE, MOST_MINUTES)
+    return QueuePlace(clock_at, due.stands_since, left)
+
+
+def rules_mark(bundle: Bundle) -> int:
+    """Return a number that changes with the rules and with the public holidays they go by."""
+    return int(sha256_hex([bundle.sha256, holidays_version])[:15], 16)
+
+
+def due_of(clock: TicketClock, start: datetime, target_minutes: int) -> Due:
+    """Return when a target that runs from `start` runs out."""
+    span = target_minutes * MINUTE
+    if clock.timeline is ALWAYS_OPEN and not clock.pauses:
+        ends = RunOut(later(start, span))
+    else:
+        ends = run_out(clock.timeline, clock.pauses, start, span)
+    return Due(target_minutes, ends.at, ends.stands_since)
+
+
+def sla_at(bundle: Bundle, due: Due, state: State, now: datetime) -> Sla:
+    """Return the SLA at `now` of a ticket that must be finished when `due` says.
+
+    While the clock stands, it is judged as at the instant from which it stands.
+    """
+    judged_at = now if due.stands_since is None else min(now, due.stands_since)
+    remaining = (due.at - judged_at) // MINUTE
     status = SlaStatus.HEALTHY
     if remaining < 0:
         status = SlaStatus.BREACH
     elif remaining <= bundle.sla.warning_minutes:
         status = SlaStatus.WARNING
     level = {SlaStatus.HEALTHY: 0, SlaStatus.WARNING: 1, SlaStatus.BREACH: 2}[status]
-    if remaining < -target:
+    if remaining < -due.target_minutes:
         level = 3
     return Sla(
-        target_minutes=target,
-        deadline_at=deadline,
+        target_minutes=due.target_minutes,
+        deadline_at=later(due.at, now - judged_at),
         remaining_minutes=remaining,
         status=status,
         escalation_level=0 if state in TERMINAL else level,
@@ -71,25 +136,38 @@ def sla_at(
 
 
 def deadlines(
-    bundle: Bundle, ticket: Ticket, rests_since: datetime, hold: HoldSnapshot | None = None
+    bundle: Bundle,
+    ticket: Ticket,
+    rests_since: datetime,
+    hold: HoldSnapshot | None = None,
+    facts: ClockFacts | None = None,
 ) -> Iterator[Deadline]:
     """Yield everything the ticket is heading for, past deadlines included.
 
-    `rests_since` is the instant of its newest transition, `hold` the one it rests in. An SLA
-    level is due at the first instant at which `sla_of` answers it.
+    `rests_since` is the instant of its newest transition, `hold` the one it rests in, `facts` are
+    those of its clock. An SLA level is due at the first instant at which `sla_of` answers it; what
+    a standing clock keeps from coming is no deadline.
     """
     if ticket.state in TERMINAL:
         return
-    target = bundle.sla.target_minutes[ticket.priority] * MINUTE
-    breach = later(ticket.scheduled_start or ticket.created_at, target)
-    instant = timedelta(milliseconds=1)
-    margin = (bundle.sla.warning_minutes + 1) * MINUTE
-    yield Deadline(kind="sla_warning", level=1, due_at=breach - margin + instant)
-    yield Deadline(kind="sla_breach", level=2, due_at=later(breach, instant))
-    yield Deadline(kind="sla_double_breach", level=3, due_at=later(breach, target + instant))
+    yield from _sla_deadlines(bundle, resolution_due(clock_of(bundle.sla, ticket, facts), ticket))
     if ticket.state in bundle.stuck_scheduling.states:
         for level, minutes in enumerate(bundle.stuck_scheduling.after_minutes, start=1):
             due = rests_since + minutes * MINUTE
             yield Deadline(kind="stuck_scheduling", level=level, due_at=due)
     if hold is not None and ticket.state is State.PENDING_CUSTOMER_CONFIRMATION:
         yield Deadline(kind=HOLD_EXPIRY, level=1, due_at=hold_expires_at(bundle, hold))
+
+
+def _sla_deadlines(bundle: Bundle, due: Due) -> Iterator[Deadline]:
+    margin = (bundle.sla.warning_minutes + 1) * MINUTE - _INSTANT
+    for level, (kind, at) in enumerate(
+        (
+            ("sla_warning", due.at - margin),
+            ("sla_breach", later(due.at, _INSTANT)),
+            ("sla_double_breach", later(due.at, due.target_minutes * MINUTE + _INSTANT)),
+        ),
+        start=1,
+    ):
+        if due.stands_since is None or at <= due.stands_since:
+            yield Deadline(kind=kind, level=level, due_at=at)

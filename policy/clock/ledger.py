@@ -65,10 +65,10 @@ def ledger(
     return spans
 
 
-def worked(spans: Sequence[Span]) -> timedelta:
-    """Return how much of a ledger counts."""
-    working = (span.end - span.start for span in spans if span.kind is Kind.WORKING)
-    return sum(working, timedelta(0))
+def spent(spans: Sequence[Span], kind: Kind = Kind.WORKING) -> timedelta:
+    """Return how much of a ledger is of one kind, by default of the one that counts."""
+    lengths = (span.end - span.start for span in spans if span.kind is kind)
+    return sum(lengths, timedelta(0))
 
 
 def deadline(

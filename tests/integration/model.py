@@ -184,7 +184,7 @@ class Model:
         ticket = effects.ticket
         assert ticket is not None
         status = self.bundle.tools[command.tool].success_status
-        body = dict(effects.body or ticket_shape(self.bundle, ticket, facts.now))
+        body = dict(effects.body or ticket_shape(self.bundle, ticket, facts.now, None))
         answer = {"response_code": status, "response_body": body}
         verdict = {"decision": "ALLOW", "code": None, "dimension": None}
         self.log[seen.command_id] = verdict | answer

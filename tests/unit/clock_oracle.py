@@ -67,7 +67,9 @@ class Oracle:
         kept = self.document["holidays"]
         if kept is False:
             return None
-        where = {"country": self.country, "region": self.region} if kept is True else kept
+        where: dict[str, Any] = (
+            {"country": self.country, "region": self.region} if kept is True else kept
+        )
         country, region = where["country"], where["region"]
         return holidays.country_holidays(country, subdiv=region, language="en_US")
 

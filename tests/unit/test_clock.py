@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy.clock.ledger import NEVER, Pause, Span, deadline, ledger, run_out, worked
+from policy.clock.ledger import NEVER, Pause, Span, deadline, ledger, run_out, spent
 from policy.clock.timeline import ALWAYS_OPEN, Kind, Timeline, site_clock
 
 HOUR = timedelta(hours=1)
@@ -31,7 +31,7 @@ def at(text: str) -> datetime:
 
 def of_day(zone: str, day: str, weekly: Any) -> timedelta:  # noqa: ANN401
     start = at(f"{day}T00:00+00:00") - 24 * HOUR
-    return worked(ledger(timeline(zone, weekly=weekly), (), start, start + 72 * HOUR))
+    return spent(ledger(timeline(zone, weekly=weekly), (), start, start + 72 * HOUR))
 
 
 # The wall clock decides: an hour that is skipped does not count, one that is repeated counts twice.
@@ -120,7 +120,7 @@ def test_public_holidays_follow_country_and_region() -> None:
     assert ledger(south, (), start, start + 24 * HOUR) == [
         Span(at(unity), at(unity) + 24 * HOUR, Kind.HOLIDAY, "Epiphany")
     ]
-    assert worked(ledger(north, (), start, start + 24 * HOUR)) == 7 * HOUR
+    assert spent(ledger(north, (), start, start + 24 * HOUR)) == 7 * HOUR
 
 
 def test_an_exception_wins_over_week_and_holiday() -> None:
@@ -132,7 +132,7 @@ def test_an_exception_wins_over_week_and_holiday() -> None:
     start = at("2026-12-25T00:00Z")
     spans = ledger(clock, (), start, start + 120 * HOUR)
     assert (spans[0].reason, spans[1].end) == ("emergency desk", at("2026-12-25T11:00Z"))
-    assert worked(spans) == 8 * HOUR
+    assert spent(spans) == 8 * HOUR
     assert ("off", "inventory") in [(span.kind, span.reason) for span in spans]
 
 
@@ -152,7 +152,7 @@ def test_an_exception_wins_over_week_and_holiday() -> None:
 )
 def test_unreadable_hours_count_as_always_open_and_say_so(hours: str, zone: str, told: str) -> None:
     clock = site_clock(hours, zone, "US", None)
-    assert worked(ledger(clock.timeline, (), FRIDAY, FRIDAY + 24 * HOUR)) == 24 * HOUR
+    assert spent(ledger(clock.timeline, (), FRIDAY, FRIDAY + 24 * HOUR)) == 24 * HOUR
     assert [told in problem for problem in clock.problems] == [True]
 
 

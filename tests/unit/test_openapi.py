@@ -88,7 +88,7 @@ def test_every_answer_is_a_known_shape_of_a_known_tool() -> None:
 
 
 def test_the_ticket_is_described_key_for_key() -> None:
-    answered = ticket_shape(BUNDLE, ticket(), NOW)
+    answered = ticket_shape(BUNDLE, ticket(), NOW, None)
     assert list(answered) == shape_schemas()["Ticket"]["required"]
 
 

@@ -1,0 +1,120 @@
+"""The part of the queue whose clocks stand, or have not been judged since something changed.
+
+A clock that stands has the same minutes left whatever the time, so these rows are read in order. A
+row that nobody judged is judged here, as the worker will do when it comes to it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from policy.bundle import Bundle
+from policy.clock.facts import clock_of, read_clock
+from policy.cockpit import PRIORITIES, Position, Span
+from policy.model import Ticket
+from policy.sla import queue_place, rules_mark
+from runtime.database import Connection
+
+_ONE_OR_MORE = """
+        AND (${place}::{type}[] IS NULL
+             OR CASE WHEN cardinality(${place}::{type}[]) = 1
+                     THEN {column} = (${place}::{type}[])[1] ELSE {column} = ANY (${place}) END)
+"""
+FILTERS = "AND ($1::bool IS NULL OR is_open = $1)" + "".join(
+    # Equal to one value, an index yields the rows in order; equal to any of several, it does not.
+    _ONE_OR_MORE.format(place=place, column=column, type=kind)
+    for place, (column, kind) in enumerate(
+        (
+            ("state", "text"),
+            ("account_id", "uuid"),
+            ("site_id", "uuid"),
+            ("assigned_tech_id", "uuid"),
+            ("incident_type", "text"),
+        ),
+        start=2,
+    )
+)
+_RANK = "CASE priority WHEN 'EMERGENCY' THEN 0 WHEN 'URGENT' THEN 1 ELSE 2 END"
+STANDING = f"""
+SELECT minutes_left, {_RANK} AS rank, region_weight, newest_first, ticket_id,
+       state, clock_at, contract, stands_at
+  FROM ticket_queue
+ WHERE stands_at <= $9 AND is_open AND judged_by = $10 AND priority = ANY ($8)
+   AND ($11::int IS NULL OR minutes_left >= $11)
+   AND ($12::int IS NULL OR minutes_left < $12)
+   AND ($13::int IS NULL OR minutes_left >= $13
+        AND (minutes_left, {_RANK}, region_weight, newest_first, ticket_id)
+            > ($13, $14::int, $15::int, $16::bigint, $17::uuid))
+   {FILTERS}
+ ORDER BY minutes_left, rank, region_weight, newest_first, ticket_id LIMIT $7
+"""  # noqa: S608  our own words
+UNJUDGED = f"""
+SELECT q.queue_weight, q.newest_first, q.contract, t.*,
+       sla_facts(t.id, t.account_id, t.site_id) AS clock
+  FROM (SELECT ticket_id, region_weight AS queue_weight, newest_first, contract FROM ticket_queue
+         WHERE contract IS NOT NULL AND priority = ANY ($7)
+           AND (judged_by IS NULL OR is_open AND (judged_by < $8 OR judged_by > $8))
+           {FILTERS}) q
+  JOIN tickets t ON t.id = q.ticket_id
+"""  # noqa: S608  our own words
+
+
+class QueueRow(NamedTuple):
+    """A ticket in the queue, with what its place there follows from."""
+
+    position: Position
+    state: str
+    clock_at: datetime
+    contract: str | None = None
+    stands_at: datetime | None = None
+
+
+class Clocks:
+    """The clocks of one instant that cannot be read from the order in which they run out."""
+
+    def __init__(self, conn: Connection, bundle: Bundle, at: datetime) -> None:
+        self._conn = conn
+        self._bundle = bundle
+        self._at = at
+        self._mark = rules_mark(bundle)
+
+    async def standing(
+        self, wanted: Sequence[object], spans: Sequence[Span], after: Position | None
+    ) -> list[QueueRow]:
+        """Return the first rows whose clock stands; `wanted` are filters, limit and priorities."""
+        behind = (None,) * len(Position._fields) if after is None else after
+        rows: list[QueueRow] = []
+        for span in spans:
+            found = await self._conn.fetch(STANDING, *wanted, self._at, self._mark, *span, *behind)
+            rows += [QueueRow(Position(*row[:5]), *row[5:]) for row in map(tuple, found)]
+        return rows
+
+    async def unjudged(
+        self, wanted: Sequence[object], spans: Sequence[Span], after: Position | None
+    ) -> list[QueueRow]:
+        """Return all rows that must be judged now, as far as they are wanted."""
+        *filters, _, priorities = wanted
+        rows = []
+        for record in await self._conn.fetch(UNJUDGED, *filters, priorities, self._mark):
+            ticket = Ticket(**{name: record[name] for name in Ticket.model_fields})
+            clock = clock_of(self._bundle.sla, ticket, read_clock(record["clock"]))
+            place = queue_place(self._bundle, clock, ticket)
+            position = Position(
+                place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority]),
+                PRIORITIES.index(ticket.priority),
+                record["queue_weight"],
+                record["newest_first"],
+                ticket.id,
+            )
+            if _is_within(position, spans, after):
+                judged = (ticket.state.value, place.clock_at, record["contract"], place.stands_at)
+                rows.append(QueueRow(position, *judged))
+        return rows
+
+
+def _is_within(position: Position, spans: Sequence[Span], after: Position | None) -> bool:
+    minute = position.remaining_minutes
+    inside = any(
+        (low is None or low <= minute) and (high is None or minute < high) for low, high in spans
+    )
+    return inside and (after is None or position > after)
