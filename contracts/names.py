@@ -7,6 +7,8 @@ from policy.model import Actor
 WORKFLOW_TYPE = "Ticket"
 EXECUTE_COMMAND = "ticket.execute_command"
 ESCALATE = "ticket.escalate"
+CLOCK_CHANGED = "clock.changed"
+"""Signals a ticket that its deadlines may have moved."""
 NOTIFY_CHANNEL = "command"
 SEALED_ENCODING = b"binary/encrypted"
 """Marks a payload that only an installation with the right key can open."""

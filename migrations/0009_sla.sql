@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS sla_adjustments (
     reason text NOT NULL CHECK (reason ~ '\S'),
     created_by text NOT NULL CHECK (created_by ~ '\S'),
     created_at timestamptz NOT NULL DEFAULT now(),
-    CHECK (ends_at > starts_at AND isfinite(starts_at) AND isfinite(ends_at))
+    CHECK (starts_at >= '1970-01-01Z' AND ends_at > starts_at AND ends_at < '9999-01-01Z')
 );
 CREATE INDEX IF NOT EXISTS idx_sla_adjustments_ticket ON sla_adjustments (ticket_id, created_at);
 SELECT protect_tenant_table('sla_adjustments', 'set_tenant_of_ticket_row', 'ticket_id');

@@ -23,6 +23,7 @@ from runtime.signing import command_key
 from runtime.store import EvidenceStore
 from runtime.temporal import connect_temporal, ensure_search_attributes
 from runtime.tracing import open_tracing
+from worker.clocks import ClockKeeper
 from worker.sandbox import ContextFreeRunner
 from workflows.ticket import TicketWorkflow
 
@@ -80,9 +81,10 @@ async def run(settings: Settings) -> None:
             key = await command_key(settings, conn)
         client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
+        keeper = ClockKeeper(client, pool, installed_bundle(settings))
         async with build_worker(client, settings, pool, key):
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
-            await stop.wait()
+            await keeper.run(stop)
             log.info("worker.stopping")
     finally:
         await pool.close()

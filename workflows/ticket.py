@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         TicketView,
         TimerFired,
     )
+    from contracts.names import CLOCK_CHANGED
     from policy.command import Command
     from policy.model import Actor, ActorType, Role
     from workflows.card import card, changed_attributes
@@ -37,7 +38,7 @@ FOREVER = RetryPolicy(
 
 @workflow.defn(name="Ticket")
 class TicketWorkflow:
-    """Own one ticket. Every signal is a command, named after its tool."""
+    """Own one ticket. Every signal but one is a command, named after its tool."""
 
     @workflow.init
     def __init__(self, start: TicketStart) -> None:
@@ -68,6 +69,11 @@ class TicketWorkflow:
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(self._next_start())
         return self._ticket
+
+    @workflow.signal(name=CLOCK_CHANGED)
+    def _look_again(self) -> None:
+        """Look anew what is due: hours, holds or rules were changed outside of a command."""
+        self._alarm = True
 
     @workflow.signal(dynamic=True)
     def _queue(self, name: str, args: Sequence[RawValue]) -> None:

@@ -76,16 +76,19 @@ async def page(pool: Pool, query: Sequence[tuple[str, str]], actor: Actor) -> di
     return await cockpit.read(ReadRequest("dispatcher.cockpit", actor, None, wanted))
 
 
-async def walk(pool: Pool, query: Sequence[tuple[str, str]], limit: int) -> list[dict[str, Any]]:
+async def walk(
+    pool: Pool, query: Sequence[tuple[str, str]], limit: int, instants: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of all pages; `instants` is told when the pages judged them."""
     rows: list[dict[str, Any]] = []
     cursor: list[tuple[str, str]] = []
-    instants = set()
+    instants = [] if instants is None else instants
     while True:
         answer = await page(pool, [*query, ("limit", str(limit)), *cursor], dispatcher())
         rows += answer["queue"]
-        instants.add(answer["generated_at"])
+        instants.append(answer["generated_at"])
         if answer["next_cursor"] is None:
-            assert len(instants) == 1
+            assert len(set(instants)) == 1
             return rows
         cursor = [("cursor", answer["next_cursor"])]
 

@@ -6,6 +6,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
+from contracts.names import CLOCK_CHANGED
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver
 
@@ -122,3 +123,16 @@ async def test_a_ticket_without_a_workflow_is_looked_at_when_it_gets_one(
 
     await done(ticket, "tech.check_in")
     await looked(ticket, 1)
+
+
+async def test_a_deadline_that_an_edit_brought_forward_gets_its_timer_when_told(
+    ticket: TicketDriver, skipping: WorkflowEnvironment
+) -> None:
+    await due(ticket, skipping, 10)
+    await done(ticket, "ticket.create")
+    await due(ticket, skipping, 1)
+    await ticket.handle.signal(CLOCK_CHANGED)
+    await looked(ticket, 1)
+    await skipping.sleep(2 * HOUR)
+    await looked(ticket, 2)
+    assert ticket.activities.deadlines == set()

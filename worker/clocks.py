@@ -1,0 +1,78 @@
+"""Clocks that were changed by hand: an adjustment, other hours, another contract, other rules.
+
+Commands keep their own ticket's clock. What SQL or a new policy bundle changes is noticed here: the
+ticket's workflow looks anew what is due, and the queue gets the new verdict.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import structlog
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.clocks import judge
+from activities.queries import SET_TENANT
+from contracts.names import CLOCK_CHANGED, workflow_id
+from policy.bundle import Bundle
+from policy.sla import rules_mark
+from runtime.database import Pool
+
+UNJUDGED = "SELECT tenant_id, ticket_id FROM unjudged_tickets($1, $2)"
+BATCH = 200
+OUTAGES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError)
+EVERY = timedelta(seconds=2)
+log = structlog.get_logger()
+
+
+class ClockKeeper:
+    """Judges what has to be judged, again and again; several of them do no harm to each other."""
+
+    def __init__(self, client: Client, pool: Pool, bundle: Bundle) -> None:
+        self._client = client
+        self._pool = pool
+        self._bundle = bundle
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; an outage is waited out."""
+        while not stop.is_set():
+            try:
+                if await self.round() == BATCH:
+                    continue
+            except OUTAGES as error:
+                log.warning("clocks.round_failed", reason=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
+
+    async def round(self) -> int:
+        """Judge a batch of tickets; return how many there were.
+
+        The workflow is told first: should this process die in between, it is told again.
+        """
+        async with self._pool.acquire() as conn:
+            found = await conn.fetch(UNJUDGED, rules_mark(self._bundle), BATCH)
+        for tenant_id, ticket_id in found:
+            try:
+                await self._see_to(tenant_id, ticket_id)
+            except OUTAGES:
+                raise
+            except Exception:  # one ticket must not keep the others waiting, nor stop the worker
+                log.exception("clocks.ticket_failed", ticket_id=str(ticket_id))
+        return len(found)
+
+    async def _see_to(self, tenant_id: str, ticket_id: UUID) -> None:
+        await self._tell(tenant_id, ticket_id)
+        async with self._pool.acquire() as conn, conn.transaction():
+            await conn.execute(SET_TENANT, tenant_id)
+            await judge(conn, self._bundle, ticket_id)
+
+    async def _tell(self, tenant_id: str, ticket_id: UUID) -> None:
+        handle = self._client.get_workflow_handle(workflow_id(tenant_id, ticket_id))
+        try:
+            await handle.signal(CLOCK_CHANGED)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # nothing waits for this ticket
+                raise
