@@ -100,12 +100,13 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION contract_of FROM PUBLIC;
 
+-- Under a contract of its own, any change of the ticket may concern its clock.
 CREATE OR REPLACE FUNCTION queue_ticket() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     IF NOT EXISTS (
         SELECT FROM ticket_queue q
-         WHERE q.ticket_id = NEW.id AND q.state = NEW.state::text
+         WHERE q.ticket_id = NEW.id AND q.contract IS NULL AND q.state = NEW.state::text
            AND q.priority = NEW.priority::text
            AND q.account_id = NEW.account_id AND q.site_id = NEW.site_id
            AND q.assigned_tech_id IS NOT DISTINCT FROM NEW.assigned_tech_id
