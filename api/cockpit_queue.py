@@ -109,9 +109,9 @@ class Queue:
         self, spans: Sequence[Span], after: Position | None, limit: int
     ) -> list[QueueRow]:
         """Return the first `limit` rows within the spans, behind a position."""
-        prepared = await self._conn.fetchrow(PREPARE)
+        (prepared,) = await self._conn.fetch(PREPARE)
         rows = await self._running(spans, after, limit)
-        if prepared is not None and prepared["has_contracts"]:
+        if prepared["has_contracts"]:
             priorities = [PRIORITIES[rank].value for rank in sorted(self._ranks)]
             wanted = (*self._values, limit, priorities)
             rows += await self._clocks.standing(wanted, spans, after)
