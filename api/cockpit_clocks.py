@@ -12,7 +12,7 @@ from policy.bundle import Bundle
 from policy.clock.facts import clock_of, read_clock
 from policy.cockpit import PRIORITIES, Position, Span
 from policy.model import Ticket
-from policy.sla import queue_place, rules_mark
+from policy.sla import MOST_MINUTES, queue_place, rules_mark
 from runtime.database import Connection
 
 _ONE_OR_MORE = """
@@ -35,19 +35,29 @@ FILTERS = "AND ($1::bool IS NULL OR is_open = $1)" + "".join(
     )
 )
 _RANK = "CASE priority WHEN 'EMERGENCY' THEN 0 WHEN 'URGENT' THEN 1 ELSE 2 END"
-STANDING = f"""
-SELECT minutes_left, {_RANK} AS rank, region_weight, newest_first, ticket_id,
-       state, clock_at, contract, stands_at
-  FROM ticket_queue
- WHERE stands_at <= $9 AND is_open AND judged_by = $10 AND priority = ANY ($8)
-   AND ($11::int IS NULL OR minutes_left >= $11)
-   AND ($12::int IS NULL OR minutes_left < $12)
-   AND ($13::int IS NULL OR minutes_left >= $13
-        AND (minutes_left, {_RANK}, region_weight, newest_first, ticket_id)
+_PAUSED = """
+SELECT minutes, rank, region_weight, newest_first, ticket_id, state, clock_at, contract, stands_at
+  FROM (SELECT *, {minutes} AS minutes, {rank} AS rank FROM ticket_queue) q
+ WHERE {condition} AND is_open AND judged_by = $10 AND priority = ANY ($8)
+   AND ($11::int IS NULL OR minutes >= $11)
+   AND ($12::int IS NULL OR minutes < $12)
+   AND ($13::int IS NULL OR minutes >= $13
+        AND (minutes, rank, region_weight, newest_first, ticket_id)
             > ($13, $14::int, $15::int, $16::bigint, $17::uuid))
-   {FILTERS}
- ORDER BY minutes_left, rank, region_weight, newest_first, ticket_id LIMIT $7
-"""  # noqa: S608  our own words
+   {filters}
+ ORDER BY minutes, rank, region_weight, newest_first, ticket_id LIMIT $7
+"""
+STANDING = _PAUSED.format(
+    minutes="minutes_left", rank=_RANK, condition="stands_at <= $9", filters=FILTERS
+)
+# A clock that stands from later on, as that of a visit to come whose customer is waited for.
+YET_TO_STAND = _PAUSED.format(
+    minutes=f"""least({MOST_MINUTES}, floor(extract(epoch FROM clock_at - $9) / 60)
+                     + ($18::int[])[1 + {_RANK}])::int""",
+    rank=_RANK,
+    condition="stands_at > $9",
+    filters=FILTERS,
+)
 UNJUDGED = f"""
 SELECT q.queue_weight, q.newest_first, q.contract, t.*,
        sla_facts(t.id, t.account_id, t.site_id) AS clock
@@ -81,11 +91,17 @@ class Clocks:
     async def standing(
         self, wanted: Sequence[object], spans: Sequence[Span], after: Position | None
     ) -> list[QueueRow]:
-        """Return the first rows whose clock stands; `wanted` are filters, limit and priorities."""
+        """Return the first rows whose clock stands now, and the first of those yet to stand.
+
+        `wanted` are filters, limit and priorities.
+        """
         behind = (None,) * len(Position._fields) if after is None else after
+        targets = [self._bundle.sla.target_minutes[priority] for priority in PRIORITIES]
         rows: list[QueueRow] = []
         for span in spans:
-            found = await self._conn.fetch(STANDING, *wanted, self._at, self._mark, *span, *behind)
+            values = (*wanted, self._at, self._mark, *span, *behind)
+            found = await self._conn.fetch(STANDING, *values)
+            found += await self._conn.fetch(YET_TO_STAND, *values, targets)
             rows += [QueueRow(Position(*row[:5]), *row[5:]) for row in map(tuple, found)]
         return rows
 

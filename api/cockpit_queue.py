@@ -28,11 +28,11 @@ from runtime.database import Connection
 
 _BRANCH = """
     (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
-            region_weight, newest_first, contract, stands_at
+            region_weight, newest_first, contract
        FROM ticket_queue
       WHERE priority = '{priority}' AND ${wanted}::bool
-        AND (stands_at IS NULL OR stands_at > $8)
-        AND (contract IS NULL OR judged_by = $9 OR judged_by IS NOT NULL AND NOT is_open)
+        AND stands_at IS NULL
+        AND (contract IS NULL OR judged_by = $8 OR judged_by IS NOT NULL AND NOT is_open)
         AND (${since}::timestamptz IS NULL OR clock_at >= ${since})
         AND (${until}::timestamptz IS NULL OR clock_at < ${until})
         {filters} {further}
@@ -40,9 +40,9 @@ _BRANCH = """
 """
 _BEHIND = """
         AND (${weight}::int IS NULL
-             OR (region_weight, newest_first, ticket_id) > (${weight}, $22, $23))
+             OR (region_weight, newest_first, ticket_id) > (${weight}, $21, $22))
 """
-_FIRST_OF_BRANCH, _FIRST_WEIGHT = 10, 24
+_FIRST_OF_BRANCH, _FIRST_WEIGHT = 9, 23
 
 
 def _query(order: str, whole_order: str, further: str = "") -> str:
@@ -165,9 +165,7 @@ class Queue:
         for rank, target in enumerate(self._targets):
             bounds = (clock_bound(self._at, minute, target) for minute in span)
             branches += [target * MINUTE, rank in wanted, *bounds]
-        rows = await self._conn.fetch(
-            query, *self._values, limit, self._at, self._mark, *branches, *further
-        )
+        rows = await self._conn.fetch(query, *self._values, limit, self._mark, *branches, *further)
         return sorted(self._row(*row) for row in rows)
 
     def _row(  # noqa: PLR0913, PLR0917  one argument a column
@@ -180,11 +178,10 @@ class Queue:
         weight: int,
         newest_first: int,
         contract: str | None,
-        stands_at: datetime | None,
     ) -> QueueRow:
         minutes = minutes_left(self._at, clock_at, self._targets[rank])
         position = Position(minutes, rank, weight, newest_first, ticket_id)
-        return QueueRow(position, state, clock_at, contract, stands_at)
+        return QueueRow(position, state, clock_at, contract)
 
 
 def _values(wanted: QueueFilter) -> tuple[object, ...]:

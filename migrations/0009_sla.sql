@@ -66,6 +66,31 @@ CREATE INDEX IF NOT EXISTS idx_ticket_queue_judged
     ON ticket_queue (tenant_id, judged_by) WHERE contract IS NOT NULL;
 CREATE INDEX IF NOT EXISTS idx_ticket_queue_standing
     ON ticket_queue (tenant_id, minutes_left) WHERE stands_at IS NOT NULL AND is_open;
+CREATE INDEX IF NOT EXISTS idx_ticket_queue_stands
+    ON ticket_queue (tenant_id, stands_at) WHERE stands_at IS NOT NULL AND is_open;
+
+-- Clocks that stand fall behind, so they would crowd the front of the order by clock_at.
+DROP INDEX IF EXISTS idx_ticket_queue_clock, idx_ticket_queue_order, idx_ticket_queue_state,
+    idx_ticket_queue_account, idx_ticket_queue_site, idx_ticket_queue_tech,
+    idx_ticket_queue_incident;
+CREATE INDEX idx_ticket_queue_clock
+    ON ticket_queue (tenant_id, priority, clock_at) WHERE is_open AND stands_at IS NULL;
+CREATE INDEX idx_ticket_queue_order
+    ON ticket_queue (tenant_id, priority, region_weight, newest_first, ticket_id)
+ WHERE is_open AND stands_at IS NULL;
+CREATE INDEX idx_ticket_queue_state
+    ON ticket_queue (tenant_id, state, priority, clock_at) WHERE stands_at IS NULL;
+CREATE INDEX idx_ticket_queue_account
+    ON ticket_queue (tenant_id, account_id, priority, clock_at)
+ WHERE is_open AND stands_at IS NULL;
+CREATE INDEX idx_ticket_queue_site
+    ON ticket_queue (tenant_id, site_id, priority, clock_at) WHERE is_open AND stands_at IS NULL;
+CREATE INDEX idx_ticket_queue_tech
+    ON ticket_queue (tenant_id, assigned_tech_id, priority, clock_at)
+ WHERE is_open AND stands_at IS NULL AND assigned_tech_id IS NOT NULL;
+CREATE INDEX idx_ticket_queue_incident
+    ON ticket_queue (tenant_id, incident_type, priority, clock_at)
+ WHERE is_open AND stands_at IS NULL AND incident_type IS NOT NULL;
 
 CREATE OR REPLACE FUNCTION refresh_ticket_queue(p_ticket uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$

@@ -83,7 +83,7 @@ class QueuePlace(NamedTuple):
         """Return the minutes left at an instant; the standard target is given."""
         if self.stands_at is not None and self.minutes_left is not None and self.stands_at <= at:
             return self.minutes_left
-        return (self.clock_at - at) // MINUTE + target_minutes
+        return min((self.clock_at - at) // MINUTE + target_minutes, MOST_MINUTES)
 
 
 def queue_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> QueuePlace:

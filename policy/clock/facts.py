@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from policy.clock.contracts import STANDARD, SlaContract, SlaRules
@@ -76,7 +75,7 @@ def clock_of(rules: SlaRules, ticket: Ticket, facts: ClockFacts | None) -> Ticke
 
 def _stood(contract: SlaContract, moves: Sequence[Move]) -> Iterator[Pause]:
     """Yield how long the ticket rested in each state that pauses the clock."""
-    for move, following in pairwise((*moves, None)):
-        if move is not None and move.state in contract.pauses:
-            end = None if following is None else following.at
+    ends = (*(move.at for move in moves[1:]), None)
+    for move, end in zip(moves, ends, strict=True):
+        if move.state in contract.pauses:
             yield Pause(move.at, end, contract.pauses[move.state])

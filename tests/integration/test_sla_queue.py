@@ -5,18 +5,22 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from activities.clocks import judge
-from policy.bundle import load_bundle
+from api.cockpit_queue import Queue, QueueFilter
+from bench.crowd import seed_crowd
+from policy.bundle import OPEN_STATES, load_bundle
 from policy.clock.facts import read_clock
-from policy.cockpit import timer_text
+from policy.cockpit import spans_of, timer_text
 from policy.model import Priority, State, Ticket
-from policy.sla import sla_of
+from policy.sla import rules_mark, sla_of
+from policy.values import format_datetime
 from runtime.database import Connection, Pool
+from tests.integration.test_cockpit_plans import Explaining, rows_read, scans_of
 from tests.integration.test_cockpit_queue import place, walk
 
 pytest_plugins = ["tests.integration.postgres_fixture"]
@@ -53,6 +57,13 @@ VALUES ($1, $2, $3, 'forgotten hold', 'operator')
 """
 EVERYTHING = """
 SELECT t.*, sla_facts(t.id, t.account_id, t.site_id) AS clock FROM tickets t
+"""
+CROWD = 12_000
+VERDICTS = """
+UPDATE ticket_queue SET judged_by = $1, minutes_left = abs(hashtext(ticket_id::text)) % 5000,
+       stands_at = CASE state WHEN 'ON_HOLD' THEN clock_at
+                              WHEN 'NEEDS_INFO' THEN now() + interval '9 days' END
+ WHERE contract IS NOT NULL
 """
 # Histories as the transition table allows them, each ending in the ticket's state.
 HISTORIES: tuple[tuple[State | None, ...], ...] = (
@@ -127,20 +138,19 @@ async def expected(owner: Connection, at: datetime) -> dict[str, tuple[Any, ...]
             timer_text(sla.remaining_minutes),
             sla.status.value,
             sla.escalation_level,
-            round(sla.deadline_at.timestamp() * 1000 // 1),
+            format_datetime(sla.deadline_at),
         )
     return found
 
 
 def said(row: dict[str, Any]) -> tuple[Any, ...]:
-    deadline = datetime.fromisoformat(row["sla_deadline_at"])
     return (
         row["sla_target_minutes"],
         row["sla_timer_remaining_minutes"],
         row["sla_timer_remaining"],
         row["sla_status"],
         row["escalation_level"],
-        round(deadline.timestamp() * 1000),
+        row["sla_deadline_at"],
     )
 
 
@@ -245,3 +255,26 @@ async def test_a_stranger_can_neither_read_nor_judge_the_clocks_of_a_tenant(
         assert await conn.fetchval("SELECT count(*) FROM sla_adjustments") == 0
         keep = "SELECT judge_ticket_queue($1, $2, now(), NULL, NULL, 1)"
         assert await conn.fetchval(keep, row["ticket_id"], row["changes"]) is False
+
+
+async def test_clocks_that_stand_keep_nothing_from_being_read_by_index(
+    owner: Connection, pool: Pool
+) -> None:
+    await seed_crowd(owner, CROWD, 40)
+    await owner.execute(
+        "UPDATE accounts SET sla_contract = 'business_hours' WHERE name LIKE 'Account 1%'"
+    )
+    await owner.execute(VERDICTS, rules_mark(BUNDLE))
+    await owner.execute("VACUUM ANALYZE ticket_queue")
+    assert await owner.fetchval("SELECT count(*) FROM ticket_queue WHERE stands_at < now()") > 100
+    wanted = QueueFilter(OPEN_STATES, (), None, None, (), ())
+    at = await owner.fetchval("SELECT date_trunc('milliseconds', now())")
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT set_config('dispatch.tenant', 'default', true)")
+        reader, after = Explaining(conn), None
+        for _ in range(3):
+            queue = Queue(cast("Connection", reader), BUNDLE, wanted, at)
+            after = (await queue.page(spans_of(BUNDLE, ()), after, 50))[-1].position
+    scans = [scan for plan in reader.plans for scan in scans_of(plan)]
+    assert "Seq Scan" not in {scan["Node Type"] for scan in scans}
+    assert max(map(rows_read, scans)) <= CROWD // 10
