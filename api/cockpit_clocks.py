@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+import asyncpg
+
 from policy.bundle import Bundle
 from policy.clock.facts import clock_of, read_clock
 from policy.cockpit import PRIORITIES, Position, Span
 from policy.model import Ticket
-from policy.sla import MOST_MINUTES, queue_place, rules_mark
+from policy.sla import MOST_MINUTES, QueuePlace, queue_place, rules_mark
 from runtime.database import Connection
 
 _ONE_OR_MORE = """
@@ -58,15 +60,21 @@ YET_TO_STAND = _PAUSED.format(
     condition="stands_at > $9",
     filters=FILTERS,
 )
-UNJUDGED = f"""
-SELECT q.queue_weight, q.newest_first, q.contract, t.*,
-       sla_facts(t.id, t.account_id, t.site_id) AS clock
-  FROM (SELECT ticket_id, region_weight AS queue_weight, newest_first, contract FROM ticket_queue
-         WHERE contract IS NOT NULL AND priority = ANY ($7)
-           AND (judged_by IS NULL OR is_open AND (judged_by < $8 OR judged_by > $8))
-           {FILTERS}) q
-  JOIN tickets t ON t.id = q.ticket_id
-"""  # noqa: S608  our own words
+_UNJUDGED = """
+SELECT ticket_id, region_weight, newest_first, contract FROM ticket_queue
+ WHERE contract IS NOT NULL AND {condition} AND priority = ANY ($7) {filters}
+"""
+UNJUDGED = " UNION ALL ".join(
+    _UNJUDGED.format(condition=condition, filters=FILTERS)
+    for condition in (
+        "judged_by IS NULL",
+        "is_open AND judged_by < $8",
+        "is_open AND judged_by > $8",
+    )
+)
+TICKETS = """
+SELECT t.*, sla_facts(t.id, t.account_id, t.site_id) AS clock FROM tickets t WHERE id = ANY ($1)
+"""
 
 
 class QueueRow(NamedTuple):
@@ -110,22 +118,29 @@ class Clocks:
     ) -> list[QueueRow]:
         """Return all rows that must be judged now, as far as they are wanted."""
         *filters, _, priorities = wanted
+        found = await self._conn.fetch(UNJUDGED, *filters, priorities, self._mark)
+        if not found:
+            return []
+        queued = {row["ticket_id"]: row for row in found}
         rows = []
-        for record in await self._conn.fetch(UNJUDGED, *filters, priorities, self._mark):
+        for record in await self._conn.fetch(TICKETS, list(queued)):
             ticket = Ticket(**{name: record[name] for name in Ticket.model_fields})
             clock = clock_of(self._bundle.sla, ticket, read_clock(record["clock"]))
-            place = queue_place(self._bundle, clock, ticket)
-            position = Position(
-                place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority]),
-                PRIORITIES.index(ticket.priority),
-                record["queue_weight"],
-                record["newest_first"],
-                ticket.id,
-            )
-            if _is_within(position, spans, after):
-                judged = (ticket.state.value, place.clock_at, record["contract"], place.stands_at)
-                rows.append(QueueRow(position, *judged))
+            row = self._judged(ticket, queue_place(self._bundle, clock, ticket), queued[ticket.id])
+            if _is_within(row.position, spans, after):
+                rows.append(row)
         return rows
+
+    def _judged(self, ticket: Ticket, place: QueuePlace, queued: asyncpg.Record) -> QueueRow:
+        position = Position(
+            place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority]),
+            PRIORITIES.index(ticket.priority),
+            queued["region_weight"],
+            queued["newest_first"],
+            ticket.id,
+        )
+        state, contract = ticket.state.value, queued["contract"]
+        return QueueRow(position, state, place.clock_at, contract, place.stands_at)
 
 
 def _is_within(position: Position, spans: Sequence[Span], after: Position | None) -> bool:

@@ -77,7 +77,8 @@ MARGIN = 16
 # The values decide which index serves best: plan anew for each call.
 PREPARE = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
-       EXISTS (SELECT FROM ticket_queue WHERE contract IS NOT NULL) AS has_contracts
+       (SELECT contract FROM ticket_queue WHERE contract IS NOT NULL
+         ORDER BY tenant_id, judged_by LIMIT 1) IS NOT NULL AS has_contracts
 """
 
 
