@@ -20,8 +20,8 @@ from policy.model import Priority, State, Ticket
 from policy.sla import rules_mark, sla_of
 from policy.values import format_datetime
 from runtime.database import Connection, Pool
-from tests.integration.test_cockpit_plans import Explaining, rows_read, scans_of
 from tests.integration.test_cockpit_queue import place, walk
+from tests.integration.test_query_plans import Explaining, rows_read, scans_of
 
 pytest_plugins = ["tests.integration.postgres_fixture"]
 
