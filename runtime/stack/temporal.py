@@ -21,6 +21,8 @@ _DYNAMIC_CONFIG = (
     "history.transferProcessorMaxPollRPS=5000",
     "history.timerProcessorMaxPollRPS=5000",
     "system.enableActivityEagerExecution=true",
+    # A dev server would read the list of search attributes from its database at every use of one.
+    "system.forceSearchAttributesCacheRefreshOnRead=false",
 )
 _PROBE_TIMEOUT_SECONDS = 2.0
 
