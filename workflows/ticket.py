@@ -30,6 +30,8 @@ LOCAL_LIMIT = timedelta(seconds=5)
 ACTIVITY_LIMIT = timedelta(seconds=30)
 LONGEST_TIMER = timedelta(days=365)
 SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the engine's
+CARRIED_COMMANDS = 200
+CARRY_LESS = "2026-11-carry-less"
 DRAIN_ON_CANCEL = "2026-11-drain-on-cancel"
 ONCE = RetryPolicy(maximum_attempts=1)
 FOREVER = RetryPolicy(
@@ -88,7 +90,7 @@ class TicketWorkflow:
             else:
                 self._alarm = False
                 self._follow(await self._escalate())
-            if workflow.info().is_continue_as_new_suggested() and not self._leaving:
+            if workflow.info().is_continue_as_new_suggested() and self._may_continue():
                 workflow.continue_as_new(self._next_start())
 
     @workflow.signal(name=CLOCK_CHANGED)
@@ -193,6 +195,11 @@ class TicketWorkflow:
     async def _ring(self, delay: timedelta, reason: str) -> None:
         await workflow.sleep(delay, summary=reason)
         self._alarm = True
+
+    def _may_continue(self) -> bool:
+        """Whether another run may take over; a start with a large inbox would be refused."""
+        is_small = len(self._inbox) <= CARRIED_COMMANDS or not workflow.patched(CARRY_LESS)
+        return is_small and not self._leaving
 
     def _next_start(self) -> TicketStart:
         return self._start.model_copy(

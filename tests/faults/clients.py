@@ -98,9 +98,13 @@ class Client:
             else:
                 await self.perform(next_move(self.crowd.bundle, self.known, self.draw))
 
+    def fresh_key(self) -> str:
+        """Return a key that was not used before."""
+        return str(UUID(int=self.draw.getrandbits(128), version=4))
+
     async def perform(self, move: Move) -> None:
         """Send a command under a fresh key; sometimes twice at once, through two gateways."""
-        key = str(UUID(int=self.draw.getrandbits(128), version=4))
+        key = self.fresh_key()
         self.sent.append((move, key))
         if self.draw.random() < DUPLICATE_SHARE:
             await asyncio.gather(self.deliver(move, key, 0), self.deliver(move, key, 1))

@@ -102,10 +102,10 @@ class Report:
         return path
 
 
-async def experiment(lab: Lab, plan: Plan) -> Report:
-    """Load the laboratory while everything goes wrong in it, heal it, and judge."""
+def crowd_of(lab: Lab, seed: int) -> Crowd:
+    """Return the clients of a laboratory, all of one seed."""
     settings, _ = load_settings(lab.env)
-    crowd = Crowd(
+    return Crowd(
         bundle=load_bundle(),
         gateways=lab.clients,
         place={
@@ -113,8 +113,13 @@ async def experiment(lab: Lab, plan: Plan) -> Report:
             "site_id": str(settings.demo_site_id),
         },
         technician=str(settings.demo_tech_id),
-        seed=plan.seed,
+        seed=seed,
     )
+
+
+async def experiment(lab: Lab, plan: Plan) -> Report:
+    """Load the laboratory while everything goes wrong in it, heal it, and judge."""
+    crowd = crowd_of(lab, plan.seed)
     began = time.monotonic()
     until = Until(crowd, began + plan.seconds, plan.requests)
     faults: list[tuple[float, str]] = []

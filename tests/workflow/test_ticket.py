@@ -153,7 +153,8 @@ async def is_running(ticket: TicketDriver) -> bool:
 
 async def is_told_to_cancel(ticket: TicketDriver) -> bool:
     kind = "workflow_execution_cancel_requested_event_attributes"
-    return any(event.HasField(kind) for event in (await ticket.handle.fetch_history()).events)
+    events = (await ticket.handle.fetch_history()).events
+    return any(event.HasField(kind) for event in events)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arguments", UNREADABLE.values(), ids=UNREADABLE)
