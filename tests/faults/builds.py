@@ -1,7 +1,7 @@
 """Builds that exist for the laboratory alone: `python -m tests.faults.builds NAME`.
 
 Each is the product patched at run time: a next release of the worker, a gateway whose clock jumps,
-and three builds that are broken, which the checker must catch.
+and three releases that are broken, which the checker must catch.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from unittest.mock import patch
 import api.main
 import worker.main
 from activities.opening import Opening, open_ticket
-from activities.recording import Recorder
+from activities.recording import RECORD, Recorder
 from runtime.database import Connection, Pool, create_pool
 from runtime.settings import load_settings
 from tests.faults.next_release import NextTicketWorkflow
@@ -39,15 +39,8 @@ ALLOW_FORKS = "ALTER TABLE audit_events DROP CONSTRAINT audit_events_ticket_id_s
 ALLOW_REPEATS = """
 ALTER TABLE idempotency_keys DROP CONSTRAINT idempotency_keys_actor_id_endpoint_request_id_key
 """
-REPLY = """
-WITH doc AS (SELECT $1::jsonb AS d),
-tenant AS (SELECT set_config('dispatch.tenant', d->'log'->>'tenant_id', true) FROM doc),
-log AS (
-    INSERT INTO command_log SELECT r.* FROM tenant, doc,
-           jsonb_populate_record(NULL::command_log, d->'log') r
-)
-SELECT pg_notify('command', d->'log'->>'command_id') FROM doc
-"""
+SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
+NOTHING_DONE: dict[str, Any] = {"ticket": None, "audit": None, "pairs": [], "keep_answer": False}
 
 
 class SteppingClock(datetime):
@@ -75,6 +68,7 @@ def next_release() -> None:
 
 def remove_dedupe() -> None:
     """Forget what was decided, and what was answered to a key."""
+    next_release()
 
     async def forgetful(*arguments: Any) -> Opening:  # noqa: ANN401  as they come
         opening = await open_ticket(*arguments)
@@ -85,6 +79,7 @@ def remove_dedupe() -> None:
 
 def reply_early() -> None:
     """Publish the answer in a transaction of its own, and commit the effect a moment later."""
+    next_release()
     original = Recorder._record  # noqa: SLF001  the place to break
     pools: list[Pool] = []
 
@@ -93,16 +88,13 @@ def reply_early() -> None:
             if not pools:
                 url = load_settings(os.environ)[0].database_url
                 pools.append(await create_pool(url.get_secret_value(), max_size=20))
-            async with pools[0].acquire() as conn:
-                await conn.execute(REPLY, document)
+            async with pools[0].acquire() as conn, conn.transaction():
+                await conn.execute(SET_TENANT, document["log"]["tenant_id"])
+                await conn.execute(RECORD, {**document, **NOTHING_DONE})
             await asyncio.sleep(LATE_SECONDS)
         await original(self, **document)
 
     patch.object(Recorder, "_record", early).start()
-
-
-def keep() -> None:
-    """Leave the program as it is: its database is broken."""
 
 
 async def forget_keys(owner: Connection) -> None:
@@ -126,15 +118,16 @@ BUILDS: Mapping[str, tuple[Callable[[], None], Callable[[], None]]] = MappingPro
         "next-release": (next_release, worker.main.main),
         "stepping-clock": (step_clock, api.main.main),
         "dedupe-removed": (remove_dedupe, worker.main.main),
-        "chain-lock-removed": (keep, worker.main.main),
+        "chain-lock-removed": (next_release, worker.main.main),
         "reply-before-commit": (reply_early, worker.main.main),
     }
 )
-BROKEN: Mapping[str, Callable[[Connection], Awaitable[None]]] = MappingProxyType(
+Sabotage = Callable[[Connection], Awaitable[None]]
+BROKEN: Mapping[str, Sabotage] = MappingProxyType(
     {
         "dedupe-removed": forget_keys,
-        "chain-lock-removed": unlock_chains,
         "reply-before-commit": leave,
+        "chain-lock-removed": unlock_chains,
     }
 )
 

@@ -19,7 +19,6 @@ from tests.integration.gateway import TestGateway
 Row = dict[str, Any]
 REQUEST_SECONDS = 12.0
 PAUSE_SECONDS = 0.25
-PATIENCE_SECONDS = 90.0
 WAIT = "wait=5"
 DUPLICATE_SHARE, READ_SHARE, REPEAT_SHARE = 0.15, 0.2, 0.08
 
@@ -33,6 +32,7 @@ class Crowd:
     place: dict[str, str]
     technician: str
     seed: int
+    patience_seconds: float = 90.0
     calls: list[Call] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
     """The tickets that are being worked on."""
@@ -113,7 +113,7 @@ class Client:
 
     async def deliver(self, move: Move, key: str, gateway: int | None = None) -> None:
         """Repeat a call until its outcome is known, on the next gateway each time."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.crowd.patience_seconds
         turn = self.draw.randrange(2) if gateway is None else gateway
         while time.monotonic() < deadline:
             call, answer = await self._request(move, key, turn)

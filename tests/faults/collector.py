@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from tests.faults.evidence import Call, Decision, Event, Evidence, Run
 from tests.faults.laboratory import Lab
 from tests.polling import eventually
 
-REST_SECONDS = 120.0
+REST_SECONDS = 90.0
 FETCHED_AT_ONCE = 8
 TENANT = "default"
 HARMLESS = {
@@ -37,71 +37,82 @@ EVENTS = """
 SELECT e.ticket_id::text AS ticket, e.seq, e.hash, e.prev_hash, e.command_id::text AS command,
        e.before_state::text AS before, e.after_state::text AS after, c.response_body AS body
   FROM audit_events e LEFT JOIN command_log c ON c.command_id = e.command_id
- WHERE e.ticket_id IS NOT NULL
+ WHERE e.ticket_id = ANY ($1)
 """
 DECISIONS = """
 SELECT command_id::text AS command, actor_id AS actor, tool_name AS tool, request_id::text AS key,
        decision, code, response_text AS text
-  FROM command_log WHERE actor_type IS DISTINCT FROM 'SYSTEM'
+  FROM command_log
+ WHERE actor_type IS DISTINCT FROM 'SYSTEM' AND (ticket_id = ANY ($1) OR request_id = ANY ($2))
 """
 OPEN = """
 SELECT count(*) FROM command_log WHERE decided_at IS NULL AND command_id::text = ANY ($1)
 """
 HELD = """
 SELECT t.id::text FROM tickets t
- WHERE t.state = 'PENDING_CUSTOMER_CONFIRMATION' AND now() - $1::interval >
+ WHERE t.id = ANY ($2) AND t.state = 'PENDING_CUSTOMER_CONFIRMATION' AND now() - $1::interval >
        (SELECT (hold_reason_notes::jsonb->'confirmation_window'->>'end')::timestamptz
           FROM schedule_hold_snapshots h WHERE h.ticket_id = t.id
          ORDER BY h.created_at DESC, h.id DESC LIMIT 1)
 """
 DOUBLE_ESCALATIONS = """
-SELECT ticket_id || ' ' || kind FROM ticket_escalations
+SELECT ticket_id || ' ' || kind FROM ticket_escalations WHERE ticket_id = ANY ($1)
  GROUP BY ticket_id, kind, level, due_at HAVING count(*) > 1
 """
-STATES = "SELECT id::text, state::text, version FROM tickets"
+STATES = "SELECT id::text, state::text, version FROM tickets WHERE id = ANY ($1)"
 
 
-async def collect(lab: Lab, calls: Sequence[Call]) -> Evidence:
-    """Wait until nothing moves any more and return everything there is to know."""
+async def collect(
+    lab: Lab, calls: Sequence[Call], patience_seconds: float = REST_SECONDS
+) -> Evidence:
+    """Wait until nothing moves any more and return all there is to know of the calls' tickets."""
     accepted = sorted({call.command for call in calls if call.command and call.status == 202})
+    tickets = sorted({UUID(call.ticket) for call in calls if call.ticket})
+    keys = sorted({UUID(call.key) for call in calls if call.key})
     conn = await asyncpg.connect(lab.owner_url)
     try:
         await conn.set_type_codec(
             "jsonb", schema="pg_catalog", encoder=str, decoder=orjson.loads, format="text"
         )
-        await _at_rest(conn, accepted)
-        states = {row[0]: (row[1], row[2]) for row in await conn.fetch(STATES)}
+        await _at_rest(conn, tickets, accepted, patience_seconds)
+        states = {row[0]: (row[1], row[2]) for row in await conn.fetch(STATES, tickets)}
         return Evidence(
             calls=tuple(calls),
-            events=tuple(_event(row) for row in await conn.fetch(EVENTS)),
-            decisions=tuple(_decision(row) for row in await conn.fetch(DECISIONS)),
+            events=tuple(_event(row) for row in await conn.fetch(EVENTS, tickets)),
+            decisions=tuple(_decision(row) for row in await conn.fetch(DECISIONS, tickets, keys)),
             runs=tuple(await _runs(await lab.temporal(), states)),
             states=states,
-            late_timers=tuple(row[0] for row in await conn.fetch(HELD, LATE)),
-            double_timers=tuple(row[0] for row in await conn.fetch(DOUBLE_ESCALATIONS)),
-            broken_records=tuple(await _broken_records(lab)),
+            late_timers=tuple(row[0] for row in await conn.fetch(HELD, LATE, tickets)),
+            double_timers=tuple(row[0] for row in await conn.fetch(DOUBLE_ESCALATIONS, tickets)),
+            broken_records=tuple(await _broken_records(lab, states)),
         )
     finally:
         await conn.close()
 
 
-async def _at_rest(conn: Connection, accepted: list[str]) -> None:
+async def _at_rest(
+    conn: Connection, tickets: list[UUID], accepted: list[str], seconds: float
+) -> None:
     """Wait for accepted commands and expired holds; what never comes is for the checker."""
 
     async def rests() -> bool:
         undecided = await conn.fetchval(OPEN, accepted)
-        held = await conn.fetch(HELD, timedelta())
+        held = await conn.fetch(HELD, timedelta(), tickets)
         return not undecided and not held
 
     try:
-        await eventually(rests, within=REST_SECONDS)
+        await eventually(rests, within=seconds)
     except AssertionError:
         return
 
 
-async def _broken_records(lab: Lab) -> list[str]:
+async def _broken_records(lab: Lab, tickets: Collection[str]) -> list[str]:
     check = Verification(lab.owner_url, frozenset(load_bundle().pairs))
-    return [f"{fault.table} {fault.row_id}: {fault.problem}" async for fault in check.faults()]
+    return [
+        f"{fault.table} {fault.row_id}: {fault.problem}"
+        async for fault in check.faults()
+        if fault.ticket_id is None or fault.ticket_id in tickets
+    ]
 
 
 async def _runs(client: Client, tickets: Iterable[str]) -> list[Run]:

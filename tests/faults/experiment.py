@@ -38,6 +38,7 @@ class Plan:
     requests: int = 10**9
     lanes: int = 12
     calm_seconds: float = 0.7
+    patience_seconds: float = 90.0
     nemeses: tuple[str, ...] = tuple(NEMESES)
 
 
@@ -120,6 +121,7 @@ def crowd_of(lab: Lab, seed: int) -> Crowd:
 async def experiment(lab: Lab, plan: Plan) -> Report:
     """Load the laboratory while everything goes wrong in it, heal it, and judge."""
     crowd = crowd_of(lab, plan.seed)
+    crowd.patience_seconds = plan.patience_seconds
     began = time.monotonic()
     until = Until(crowd, began + plan.seconds, plan.requests)
     faults: list[tuple[float, str]] = []
@@ -128,7 +130,7 @@ async def experiment(lab: Lab, plan: Plan) -> Report:
         for number in range(plan.lanes):
             group.create_task(crowd.lane(number, plan.lanes, until))
     await lab.is_well()
-    evidence = await collect(lab, crowd.calls)
+    evidence = await collect(lab, crowd.calls, plan.patience_seconds)
     return Report(plan, evidence, check(evidence), faults, time.monotonic() - began)
 
 

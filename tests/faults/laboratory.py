@@ -150,11 +150,9 @@ class Lab:
 
 
 @asynccontextmanager
-async def laboratory(
-    folder: Path, *, build: str = "", extra: Mapping[str, str] | None = None
-) -> AsyncIterator[Lab]:
-    """Run everything; `build` names a broken build of the workers."""
-    environ = {**UNLIMITED, "DISPATCH_HOLD_EXPIRY_GRACE_SECONDS": "0", **(extra or {})}
+async def laboratory(folder: Path) -> AsyncIterator[Lab]:
+    """Run everything, its data in a folder."""
+    environ = {**UNLIMITED, "DISPATCH_HOLD_EXPIRY_GRACE_SECONDS": "0"}
     ports = PortChooser()
     engine = ports.choose()
     environ[ENGINE] = f"{LOOPBACK}:{engine}"
@@ -174,7 +172,7 @@ async def laboratory(
             limits = httpx.Limits(max_connections=None)
             client = httpx.AsyncClient(base_url=lab.urls[name], timeout=15, limits=limits)
             lab.clients.append(await stack.enter_async_context(client))
-        workers = [lab.worker(name, build=build) for name in WORKERS]
+        workers = map(lab.worker, WORKERS)
         await _start_all(lab, [*workers, *map(lab.gateway, GATEWAYS)])
         await lab.make_current()
         await lab.is_well()

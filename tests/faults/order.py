@@ -19,7 +19,7 @@ def order_faults(calls: Sequence[Call], events: Sequence[Event]) -> Iterator[str
     first: dict[tuple[str, str, str], float] = {}
     for call in calls:
         first[call.identity] = min(call.invoked, first.get(call.identity, inf))
-    identity = {call.command: call.identity for call in calls}
+    identity = {call.command: call.identity for call in calls if call.command}
     seen = defaultdict(list)
     for call in calls:
         if call.ticket is not None:
@@ -29,7 +29,8 @@ def order_faults(calls: Sequence[Call], events: Sequence[Event]) -> Iterator[str
         chains[event.ticket].append(event)
     for ticket, chain in chains.items():
         chain.sort(key=lambda event: event.seq)
-        began = [first.get(identity.get(event.command, ("", "", "")), -inf) for event in chain]
+        callers = [identity.get(event.command or "") for event in chain]
+        began = [-inf if caller is None else first[caller] for caller in callers]
         yield from TicketOrder(ticket, chain, began, seen[ticket]).faults()
 
 

@@ -233,6 +233,21 @@ def test_a_command_of_unknown_fate_may_have_taken_effect_or_not() -> None:
     assert check(replace(true, calls=(*true.calls, nowhere))) == []
 
 
+def test_what_no_command_did_may_be_anywhere_in_the_chain() -> None:
+    true = history()
+    lost = replace(true.calls[12], ending=Ending.UNKNOWN, key="k99", command=None, invoked=90.0)
+    delivery = replace(true.events[-1], seq=6, hash="h5", prev_hash="h4", command=None, after=None)
+    events = (*true.events, delivery)
+    late = replace(true.calls[1], invoked=3.0, ended=4.0, state="SCHEDULED", version=2)
+    evidence = replace(true, calls=(*true.calls, lost, late), events=events)
+    assert check(evidence) == []
+    first = replace(delivery, seq=1, hash="d", prev_hash="0" * 64)
+    moved = [
+        replace(e, seq=e.seq + 1, prev_hash="d" if e.seq == 1 else e.prev_hash) for e in true.events
+    ]
+    assert check(replace(true, calls=(*true.calls, lost), events=(first, *moved))) == []
+
+
 def test_a_timers_own_effect_may_be_anywhere() -> None:
     true = history()
     events = changed(true.events, 2, command="timer", version=None)
