@@ -200,8 +200,8 @@ class Client:
     async def _upload(self, upload: dict[str, Any]) -> None:
         """Put the object where the answer says; a store that is down is tried again later."""
         try:
-            async with asyncio.timeout(REQUEST_SECONDS), httpx.AsyncClient() as client:
-                await client.put(upload["url"], content=CONTENT, headers=upload["headers"])
+            async with asyncio.timeout(REQUEST_SECONDS):
+                await self._client(0).put(upload["url"], content=CONTENT, headers=upload["headers"])
         except (httpx.TransportError, TimeoutError):
             self.known.uploads.pop()
 
