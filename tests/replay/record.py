@@ -30,7 +30,7 @@ from tests.replay.scenarios import SCENARIOS, Recording
 
 HISTORIES = Path(__file__).with_name("histories")
 CORPUS = HISTORIES / "lifecycles.jsonl.xz"
-RANDOM, SEED, LIFECYCLES, LANES = "lifecycle", 1, 300, 6
+RANDOM, SEED, LIFECYCLES, LANES = "lifecycle", 1, 150, 6
 SUGGEST_AFTER_EVENTS = 150
 SECRET = re.compile(r"SECRET|PASSWORD|KEY|DATABASE_URL")
 MACHINE = re.compile(r'"[0-9]+@[^"]*"')  # process and host, which name clients and sticky queues
