@@ -12,13 +12,15 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from temporalio.service import RPCError
 
 from policy.bundle import load_bundle
 from policy.model import ActorType
 from runtime.chain import Author, append_event, lock_chain
 from runtime.database import DATABASE_FAULTS, Pool, create_pool
 from runtime.settings import load_settings
-from tests.faults.checker import Violation, check
+from runtime.stack import StackError
+from tests.faults.checker import Law, Violation, check
 from tests.faults.clients import Crowd, Until
 from tests.faults.collector import collect
 from tests.faults.evidence import Evidence
@@ -125,16 +127,20 @@ async def experiment(lab: Lab, plan: Plan) -> Report:
     began = time.monotonic()
     until = Until(crowd, began + plan.seconds, plan.requests)
     faults: list[tuple[float, str]] = []
-    strikes, courier = _strike(lab, plan, until, faults), _courier(lab, crowd)
+    unhealed: list[str] = []
+    strikes, courier = _strike(lab, plan, until, faults, unhealed), _courier(lab, crowd)
     async with _beside(courier, endless=True), _beside(strikes), asyncio.TaskGroup() as group:
         for number in range(plan.lanes):
             group.create_task(crowd.lane(number, plan.lanes, until))
     await lab.is_well()
     evidence = await collect(lab, crowd.calls, plan.patience_seconds)
-    return Report(plan, evidence, check(evidence), faults, time.monotonic() - began)
+    violations = check(evidence) + [Violation(Law.EXPLAINED, text) for text in unhealed]
+    return Report(plan, evidence, violations, faults, time.monotonic() - began)
 
 
-async def _strike(lab: Lab, plan: Plan, until: Until, faults: list[tuple[float, str]]) -> None:
+async def _strike(
+    lab: Lab, plan: Plan, until: Until, faults: list[tuple[float, str]], unhealed: list[str]
+) -> None:
     """Let one fault follow the other; the last one is healed before this returns."""
     began = time.monotonic()
     for name, draw in schedule(plan.seed, plan.nemeses):
@@ -142,7 +148,10 @@ async def _strike(lab: Lab, plan: Plan, until: Until, faults: list[tuple[float, 
         if until.over():
             return
         faults.append((round(time.monotonic() - began, 1), name))
-        await NEMESES[name](lab, draw)
+        try:
+            await NEMESES[name](lab, draw)
+        except (AssertionError, OSError, StackError, RPCError) as error:
+            unhealed.append(f"{name} could not be healed: {error!r}")
 
 
 async def _courier(lab: Lab, crowd: Crowd) -> None:
