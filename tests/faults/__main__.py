@@ -2,12 +2,17 @@
 
 import argparse
 import asyncio
+import gzip
 import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pydantic import TypeAdapter
+
+from tests.faults.checker import check
 from tests.faults.drills import DRILLS
+from tests.faults.evidence import Evidence
 from tests.faults.experiment import Plan, Report, experiment, summary
 from tests.faults.laboratory import laboratory
 from tests.faults.nemeses import NEMESES
@@ -29,7 +34,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="*", choices=list(NEMESES), help="the faults to choose from"
     )
+    parser.add_argument("--judge", type=Path, metavar="EVIDENCE", help="judge old evidence again")
     return parser.parse_args()
+
+
+def judge(path: Path) -> bool:
+    """Return whether the evidence of an earlier experiment violates nothing."""
+    violations = check(TypeAdapter(Evidence).validate_json(gzip.decompress(path.read_bytes())))
+    for each in violations:
+        print(f"{each.law}: {each.text}")  # noqa: T201
+    print(f"{len(violations)} violations")  # noqa: T201
+    return not violations
 
 
 async def run(options: argparse.Namespace) -> bool:
@@ -60,6 +75,8 @@ async def run(options: argparse.Namespace) -> bool:
 def main() -> None:
     """Run what the command line says; exit code 1 when a law was violated."""
     options = arguments()
+    if options.judge:
+        sys.exit(0 if judge(options.judge) else 1)
     work = run(options) if options.scenario == "faults" else DRILLS[options.scenario](options)
     sys.exit(0 if asyncio.run(work) else 1)
 
