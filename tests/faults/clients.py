@@ -17,9 +17,8 @@ from tests.faults.moves import CONTENT, Known, Move, creation, drawn, learn, nex
 from tests.integration.gateway import TestGateway
 
 Row = dict[str, Any]
-REQUEST_SECONDS = 12.0
+GRACE_SECONDS = 7.0
 PAUSE_SECONDS = 0.25
-WAIT = "wait=5"
 DUPLICATE_SHARE, READ_SHARE, REPEAT_SHARE = 0.15, 0.2, 0.08
 
 
@@ -33,6 +32,8 @@ class Crowd:
     technician: str
     seed: int
     patience_seconds: float = 90.0
+    wait_seconds: int = 5
+    """What requests ask gateways to wait; a client waits a little longer."""
     calls: list[Call] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
     """The tickets that are being worked on."""
@@ -147,7 +148,9 @@ class Client:
     async def _request(self, move: Move, key: str, turn: int) -> tuple[Call, Row]:
         rule = self.crowd.bundle.tools[move.tool]
         path = rule.route.replace("{ticketId}", str(self.known.ticket))
-        headers = TestGateway.as_role(move.role, Idempotency_Key=key, Prefer=WAIT)
+        headers = TestGateway.as_role(
+            move.role, Idempotency_Key=key, Prefer=f"wait={self.crowd.wait_seconds}"
+        )
         request = self._client(turn).build_request(
             rule.method, path, json=move.body, headers=headers
         )
@@ -159,7 +162,7 @@ class Client:
         base: Row = {"client": self.name, "actor": actor, "tool": tool, "key": key}
         invoked = time.monotonic()
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self.crowd.wait_seconds + GRACE_SECONDS):
                 answer = await self._client(turn).send(request)
         except (httpx.TransportError, TimeoutError):
             ended = time.monotonic()
@@ -200,7 +203,7 @@ class Client:
     async def _upload(self, upload: dict[str, Any]) -> None:
         """Put the object where the answer says; a store that is down is tried again later."""
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self.crowd.wait_seconds + GRACE_SECONDS):
                 await self._client(0).put(upload["url"], content=CONTENT, headers=upload["headers"])
         except (httpx.TransportError, TimeoutError):
             self.known.uploads.pop()

@@ -21,6 +21,7 @@ from tests.faults.moves import Known, Move, creation, drawn
 T = TypeVar("T")
 CREATED_AT_ONCE = 24
 ASKED_AT_ONCE = 64
+WAIT_SECONDS = 30
 FEW, MANY = 500, 5000
 UPGRADED = 1000
 FIRST_COMMAND_LIMIT_MS = 10_000
@@ -42,6 +43,7 @@ async def restart(options: argparse.Namespace) -> bool:
 
 async def _cold_restart(lab: Lab, count: int, seed: int) -> bool:
     crowd = crowd_of(lab, seed)
+    crowd.wait_seconds = WAIT_SECONDS
     tickets = await _opened(crowd, count)
     for name in list(lab.parts):
         if name.startswith("worker"):
@@ -50,18 +52,18 @@ async def _cold_restart(lab: Lab, count: int, seed: int) -> bool:
     logs = [lab.folder / "logs" / f"{name}.log" for name in WORKERS]
     already = [log.stat().st_size for log in logs]
     began = time.monotonic()
-    starting = asyncio.gather(*(lab.start(lab.worker(name)) for name in WORKERS))
+    await asyncio.gather(*(lab.start(lab.worker(name)) for name in WORKERS))
+    started = time.monotonic()
     at_once = count if count <= FEW else ASKED_AT_ONCE
     latencies = await _asked(tickets, at_once)
     seconds = time.monotonic() - began
-    await starting
     first = Round(seconds, tuple(latencies))
     deadlocks = sum(_mentions(log, start) for log, start in zip(logs, already, strict=True))
     violations = check(await collect(lab, crowd.calls))
     _tell(
-        f"cold restart with {count} open tickets: all answered again {seconds:.1f} s after the"
-        f" start of the workers, {at_once} asked at once;"
-        f" first command p50 {first.percentile(50) / 1000:.2f} s,"
+        f"cold restart with {count} open tickets: workers killed, ready again after"
+        f" {started - began:.1f} s, all tickets answered after {seconds:.1f} s;"
+        f" first command, {at_once} at once: p50 {first.percentile(50) / 1000:.2f} s,"
         f" p99 {first.percentile(99) / 1000:.2f} s, longest {max(latencies) / 1000:.2f} s;"
         f" deadlock errors {deadlocks}",
         violations,
@@ -76,6 +78,7 @@ async def upgrade(options: argparse.Namespace) -> bool:
     with TemporaryDirectory(prefix="drill-") as folder:
         async with laboratory(Path(folder)) as lab:
             crowd = crowd_of(lab, options.seed)
+            crowd.wait_seconds = WAIT_SECONDS
             tickets = await _opened(crowd, count)
             before = await _loaded(tickets, asyncio.sleep(CALM_SECONDS))
             began = time.monotonic()

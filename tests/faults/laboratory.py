@@ -91,7 +91,7 @@ class Lab:
 
         async def ready() -> bool:
             try:
-                answers = [await client.get("/health/ready") for client in self.clients]
+                answers = [await client.get("/health/ready", timeout=5) for client in self.clients]
             except httpx.TransportError:
                 return False
             return all(answer.is_success for answer in answers)
@@ -180,7 +180,7 @@ async def laboratory(folder: Path) -> AsyncIterator[Lab]:
         for name in GATEWAYS:
             lab.urls[name] = f"http://{LOOPBACK}:{ports.choose()}"
             limits = httpx.Limits(max_connections=None)
-            client = httpx.AsyncClient(base_url=lab.urls[name], timeout=15, limits=limits)
+            client = httpx.AsyncClient(base_url=lab.urls[name], timeout=60, limits=limits)
             lab.clients.append(await stack.enter_async_context(client))
         workers = map(lab.worker, WORKERS)
         await _start_all(lab, [*workers, *map(lab.gateway, GATEWAYS)])
