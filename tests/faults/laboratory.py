@@ -5,10 +5,9 @@ versions of a Worker Deployment, so that a release can be rolled out under load.
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -35,7 +34,6 @@ DEPLOYMENT, BUILD = "DISPATCH_WORKER_DEPLOYMENT_NAME", "DISPATCH_WORKER_BUILD_ID
 DEPLOYMENT_NAME = "dispatch-lab"
 RECOVERY_SECONDS = 90.0
 SUGGEST_AFTER_EVENTS = 80
-POLITELY = ("nice", "-n", "10")
 NOT_NOW = (RPCError, RuntimeError, TimeoutError)
 
 
@@ -137,19 +135,11 @@ class Lab:
         await eventually(is_current, within=RECOVERY_SECONDS, what="a current version")
 
     async def roll_out(self, build: str = "next-release") -> None:
-        """Replace all workers by those of the next release, while tickets are being worked on.
-
-        A release starts on machines of its own; on this one it starts at low priority.
-        """
+        """Replace all workers by those of the next release, while tickets are being worked on."""
         old = [name for name in self.parts if name.startswith("worker")]
         self.release += 1
         for name in WORKERS:
-            part = self.worker(name, build=build)
-            await self.start(replace(part, command=(*POLITELY, *part.command)))
-            for process in self.processes(part.name):
-                for thread in process.threads():
-                    with suppress(PermissionError):
-                        os.setpriority(os.PRIO_PROCESS, thread.id, 0)
+            await self.start(self.worker(name, build=build))
         await self.make_current()
         for name in old:
             await self.stop(name)
