@@ -15,7 +15,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from contracts.messages import SignedCommand
-from contracts.names import workflow_id
+from contracts.names import CLOCK_CHANGED, workflow_id
 from policy.bundle import load_bundle
 from runtime.database import Connection
 from runtime.verification import Verification
@@ -143,9 +143,11 @@ async def _run(client: Client, workflow: str, events: Sequence[HistoryEvent]) ->
     for event in events:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
-                payloads = event.workflow_execution_signaled_event_attributes.input.payloads
-                (signed,) = await client.data_converter.decode(payloads, [SignedCommand])
-                kept["signaled"].append(str(signed.command.command_id))
+                signal = event.workflow_execution_signaled_event_attributes
+                if signal.signal_name != CLOCK_CHANGED:
+                    payloads = signal.input.payloads
+                    (signed,) = await client.data_converter.decode(payloads, [SignedCommand])
+                    kept["signaled"].append(str(signed.command.command_id))
             case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 failed = event.workflow_task_failed_event_attributes
                 if failed.cause not in HARMLESS:
