@@ -15,7 +15,7 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz oracle demo lint format types docs bench bench-reads bench-peers record-history lock clean help
+.PHONY: up test fuzz oracle demo lint format types docs bench bench-reads bench-peers faults drill-restart drill-upgrade record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -56,8 +56,19 @@ bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 t
 bench-peers: $(READY) $(PEERS_READY) ## measure DBOS and Restate beside it; installs them first
 	$(BIN)/python -m bench.peers
 
-record-history: $(READY) ## record a workflow history for the replay tests
-	$(BIN)/python -m tests.replay.record
+faults: $(READY) ## let everything go wrong under load, SEED=1 SECONDS=420 COMMANDS=100000
+	$(BIN)/python -m tests.faults $(and $(SEED),--seed $(SEED)) $(and $(SECONDS),--seconds $(SECONDS)) \
+		$(and $(COMMANDS),--commands $(COMMANDS))
+
+drill-restart: $(READY) ## restart the workers cold with 500 and 5000 open tickets
+	$(BIN)/python -m tests.faults --scenario restart
+
+drill-upgrade: $(READY) ## roll out a next release of the workers with 1000 open tickets
+	$(BIN)/python -m tests.faults --scenario upgrade
+
+record-history: $(READY) ## record workflow histories for the replay tests; NAMES="cancel" some of them
+	$(BIN)/python -m tests.replay.record $(NAMES)
+	$(BIN)/python -m tests.workflow.fingerprint
 
 lock: $(READY) ## pin the newest versions of all dependencies, with hashes
 	$(COMPILE) pyproject.toml --upgrade --output-file requirements/runtime.txt

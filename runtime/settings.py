@@ -156,6 +156,9 @@ class Settings(BaseSettings):
     worker_request_timeout_ms: Positive = 5000
     worker_batch_limit: Positive = 20
     worker_shutdown_timeout_ms: Positive = 15_000
+    worker_deployment_name: str | None = None
+    worker_build_id: str | None = None
+    """Both: this worker takes part in a Temporal Worker Deployment, as this version of it."""
 
     bootstrap_skip_api_ready_check: Flag = False
     bootstrap_api_health_retries: Positive = 20
@@ -199,6 +202,14 @@ class Settings(BaseSettings):
         url = self.auth_jwks_url
         if self.mode is Mode.PRODUCTION and url and not url.startswith("https://"):
             raise ValueError("DISPATCH_AUTH_JWKS_URL must be https in production")
+        return self
+
+    @model_validator(mode="after")
+    def _deployment_is_complete(self) -> Self:
+        if (self.worker_deployment_name is None) != (self.worker_build_id is None):
+            raise ValueError(
+                "DISPATCH_WORKER_DEPLOYMENT_NAME and DISPATCH_WORKER_BUILD_ID belong together"
+            )
         return self
 
     @property

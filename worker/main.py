@@ -10,7 +10,8 @@ from datetime import timedelta
 import structlog
 import uvloop
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.ticket import PostgresTicketActivities
@@ -59,6 +60,22 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
         # Nothing is stored externally, so no payload needs a task of its own.
         max_workflow_task_external_storage_concurrency=1,
         graceful_shutdown_timeout=GRACE,
+        deployment_config=deployment_of(settings),
+    )
+
+
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Return the version that this worker is of its deployment; None: it polls unversioned.
+
+    A ticket outlives many releases, so its workflow moves to the current version by itself.
+    """
+    name, build_id = settings.worker_deployment_name, settings.worker_build_id
+    if name is None or build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=name, build_id=build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )
 
 

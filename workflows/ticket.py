@@ -30,6 +30,9 @@ LOCAL_LIMIT = timedelta(seconds=5)
 ACTIVITY_LIMIT = timedelta(seconds=30)
 LONGEST_TIMER = timedelta(days=365)
 SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the engine's
+CARRIED_COMMANDS = 200
+CARRY_LESS = "2026-11-carry-less"
+DRAIN_ON_CANCEL = "2026-11-drain-on-cancel"
 ONCE = RetryPolicy(maximum_attempts=1)
 FOREVER = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
@@ -46,6 +49,7 @@ class TicketWorkflow:
         self._ticket = start.ticket
         self._inbox = deque(start.pending)
         self._finished = False
+        self._leaving = False
         self._timer: asyncio.Task[None] | None = None
         self._timer_due = workflow.now()
         self._alarm = start.ticket is not None  # a timer that rang in the last run is not lost
@@ -55,20 +59,39 @@ class TicketWorkflow:
 
     @workflow.run
     async def run(self, start: TicketStart) -> TicketView | None:  # noqa: ARG002  read by __init__
-        """Execute commands until the ticket is terminal, or was refused, and the inbox empty."""
+        """Execute commands until the ticket is terminal, or was refused, and the inbox empty.
+
+        If an operator cancels the workflow, what was accepted is still executed before it ends;
+        the next command starts another run.
+        """
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if workflow.patched(DRAIN_ON_CANCEL):
+                self._leaving = True
+            else:
+                work.cancel()
+            await work
+            if self._leaving:
+                raise
+        return self._ticket
+
+    async def _work(self) -> None:
         if self._ticket is not None:
             self._follow(self._ticket)
         while self._inbox or not self._finished:
-            await workflow.wait_condition(lambda: bool(self._inbox) or self._alarm)
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._alarm or self._leaving)
             if self._inbox:
                 outcome = await self._execute(self._inbox.popleft())
                 self._show(outcome)
+            elif self._leaving:
+                return
             else:
                 self._alarm = False
                 self._follow(await self._escalate())
-            if workflow.info().is_continue_as_new_suggested():
+            if workflow.info().is_continue_as_new_suggested() and self._may_continue():
                 workflow.continue_as_new(self._next_start())
-        return self._ticket
 
     @workflow.signal(name=CLOCK_CHANGED)
     def _look_again(self) -> None:
@@ -172,6 +195,11 @@ class TicketWorkflow:
     async def _ring(self, delay: timedelta, reason: str) -> None:
         await workflow.sleep(delay, summary=reason)
         self._alarm = True
+
+    def _may_continue(self) -> bool:
+        """Whether another run may take over; a start with a large inbox would be refused."""
+        is_small = len(self._inbox) <= CARRIED_COMMANDS or not workflow.patched(CARRY_LESS)
+        return is_small and not self._leaving
 
     def _next_start(self) -> TicketStart:
         return self._start.model_copy(

@@ -1,12 +1,10 @@
 """A stack whose processes a test may kill, stop and cut off; the supervisor brings them back."""
 
-import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from policy.bundle import load_bundle
 from runtime.stack import EmbeddedStack, PartName
@@ -47,61 +45,6 @@ class Faults:
             return False
 
         await eventually(has_new_process, within=30, what=f"the restart of {part}")
-
-
-class Cable:
-    """A TCP connection to a server that can be cut and mended."""
-
-    def __init__(self, target: str) -> None:
-        address = urlsplit(target if "//" in target else f"//{target}")
-        self._target = (address.hostname or "", address.port or 0)
-        self._through = target
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self.port = 0
-
-    @property
-    def url(self) -> str:
-        """The server's address by this cable."""
-        host, port = self._target
-        return self._through.replace(f"{host}:{port}", f"127.0.0.1:{self.port}")
-
-    async def mend(self) -> None:
-        """Accept connections, on the same port as before."""
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """Refuse new connections and abort the open ones."""
-        if self._server is not None:
-            self._server.close()
-        for writer in self._open:
-            writer.transport.abort()
-        self._open.clear()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self._target)
-        self._open |= {writer, there_writer}
-        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-@asynccontextmanager
-async def cable(env: Mapping[str, str], variable: str) -> AsyncIterator[Cable]:
-    """Lay a cable to the server that a variable names; cut at the end."""
-    wire = Cable(env[variable])
-    await wire.mend()
-    try:
-        yield wire
-    finally:
-        await wire.cut()
 
 
 async def assert_whole(owner_url: str) -> None:

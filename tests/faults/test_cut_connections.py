@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from runtime.stack import PartName
-from tests.faults.stack import GATE, WAITS_AT_GATE, Cable, Faults, assert_whole, cable
+from tests.faults.cables import Cable, cable
+from tests.faults.stack import GATE, WAITS_AT_GATE, Faults, assert_whole
 from tests.integration.gateway import PAYLOAD_OF_NEW, TestGateway
 from tests.polling import eventually
 

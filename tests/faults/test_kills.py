@@ -10,24 +10,18 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from cli.scenario import LIFECYCLE
-from cli.walk import Walk
 from contracts.names import NOTIFY_CHANNEL, workflow_id
-from policy.bundle import load_bundle
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from runtime.temporal import connect_temporal
 from tests.faults.stack import GATE, WAITS_AT_GATE, Faults, assert_whole
 from tests.integration.gateway import TestGateway
-from tests.lifecycle import names_of
 from tests.polling import eventually
 
 pytest_plugins = ["tests.faults.stack_fixture"]
 
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
 PATIENCE_SECONDS = 60
-WALKS = 4
-KILL_AFTER_STEPS = 12
 SIGNALED = "workflow_execution_signaled_event_attributes"
 SCHEDULED = "activity_task_scheduled_event_attributes"
 EFFECTS = """
@@ -36,7 +30,6 @@ SELECT (SELECT count(*) FROM audit_events WHERE request_id = $1),
        (SELECT count(*) FROM command_log WHERE request_id = $1)
 """
 VERSION = "SELECT version FROM tickets WHERE id = $1"
-BUNDLE = load_bundle()
 
 
 @pytest.fixture
@@ -166,37 +159,3 @@ async def test_a_slow_database_makes_the_command_an_activity_that_operators_see(
 
     assert (await waiting).status_code == 200
     await assert_done_once(gateway, ticket, key)
-
-
-@pytest.mark.parametrize(
-    "part", [PartName.API, PartName.WORKER, PartName.TEMPORAL, PartName.POSTGRES]
-)
-async def test_lifecycles_survive_the_death_of_a_part(
-    gateway: TestGateway, faults: Faults, http: httpx.AsyncClient, part: PartName
-) -> None:
-    """Every step is repeated with its key until it is answered; nothing is lost or doubled."""
-    walks = [
-        Walk(http, BUNDLE, TestGateway.as_role, LIFECYCLE, names_of(gateway)) for _ in range(WALKS)
-    ]
-    steps = 0
-    killed = faults.stack.pid(part)
-
-    async def walk(each: Walk) -> None:
-        nonlocal steps
-        async for visit in each.steps():
-            failures = [check for check in visit.checks if check.failure]
-            assert not failures, (visit.step.tool, visit.answer.text)
-            steps += 1
-            if steps == KILL_AFTER_STEPS:
-                faults.kill(part)
-
-    await asyncio.gather(*(walk(each) for each in walks))
-    await faults.is_back(part, killed)
-    assert steps == WALKS * len(LIFECYCLE)
-    for each in walks:
-        replays = [replay async for replay in each.replays()]
-        assert [replay.check for replay in replays if replay.check.failure] == []
-        events, checks = await each.history()
-        assert len(events) == sum(step.accepted for step in LIFECYCLE)
-        assert [check for check in checks if check.failure] == []
-    await assert_whole(gateway.owner_url)

@@ -1,46 +1,98 @@
-"""Records the history of every path from the real stack: `python -m tests.replay.record`."""
+"""Records the history of every path from the real stack: `python -m tests.replay.record`.
+
+Named scenarios are files that people can read; random lifecycles are lines of one compressed file.
+Names on the command line choose scenarios; `lifecycle` stands for the random ones.
+"""
 
 import asyncio
+import lzma
 import re
+import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
+import orjson
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from policy.bundle import load_bundle
 from runtime.settings import load_settings
 from runtime.stack import EmbeddedStack
 from runtime.stack.servers import script
 from runtime.temporal import connect_temporal, ensure_search_attributes
+from tests.faults.clients import Crowd
 from tests.integration.running_stack import UNLIMITED, gateway_of
 from tests.replay.scenarios import SCENARIOS, Recording
 
 HISTORIES = Path(__file__).with_name("histories")
+CORPUS = HISTORIES / "lifecycles.jsonl.xz"
+RANDOM, SEED, LIFECYCLES, LANES = "lifecycle", 1, 150, 6
 SUGGEST_AFTER_EVENTS = 150
 SECRET = re.compile(r"SECRET|PASSWORD|KEY|DATABASE_URL")
 MACHINE = re.compile(r'"[0-9]+@[^"]*"')  # process and host, which name clients and sticky queues
 
 
-async def record() -> None:
-    """Play every scenario and keep the history of each run."""
-    for old in HISTORIES.glob("*.json"):
-        old.unlink()
+async def record(names: Collection[str]) -> None:
+    """Play scenarios and keep the history of each run."""
     async with playing() as on:
-        secrets = [text for name, text in on.gateway.env.items() if SECRET.search(name)]
         for name, play in SCENARIOS.items():
-            workflow = await play(on)
-            runs = [history async for history in histories(on.client, workflow)]
-            for number, history in enumerate(runs, start=1):
-                stored = b"".join(event.SerializeToString() for event in history.events)
-                assert not any(secret.encode() in stored for secret in secrets), name
-                text = MACHINE.sub('"recorder"', history.to_json())
-                part = f".{number}" if len(runs) > 1 else ""
-                path = HISTORIES / f"{name}{part}.json"
-                path.write_text(text + "\n")
-                print(f"{path.name}: {len(history.events)} events, {len(stored)} bytes")  # noqa: T201
+            if name in names:
+                for old in HISTORIES.glob(f"{name}.*"):
+                    old.unlink()
+                workflow = await play(on)
+                for part, text in await _texts(on, workflow):
+                    path = HISTORIES / f"{name}{part}.json"
+                    path.write_text(text + "\n")
+                    print(f"{path.name}: {len(text)} characters")  # noqa: T201
+        if RANDOM in names:
+            lines = [
+                line
+                for number, ticket in enumerate(await lifecycles(on), start=1)
+                for line in await _lines(on, f"{RANDOM}-{number:03}", ticket)
+            ]
+            CORPUS.write_bytes(lzma.compress(b"".join(lines), preset=9))
+            print(f"{CORPUS.name}: {len(lines)} histories, {CORPUS.stat().st_size} bytes")  # noqa: T201
+
+
+async def lifecycles(on: Recording) -> list[str]:
+    """Let random clients work on new tickets, and return these in the order of their numbers."""
+    gateway = on.gateway
+    place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
+    gate = asyncio.Semaphore(LANES)
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=60) as http:
+        crowd = Crowd(load_bundle(), [http], place, gateway.tech_id, SEED)
+
+        async def lifecycle(number: int) -> None:
+            async with gate:
+                await crowd.lifecycle(number)
+
+        await asyncio.gather(*map(lifecycle, range(LIFECYCLES)))
+    numbers = {call.ticket: int(call.client[:-1]) for call in crowd.calls if call.ticket}
+    return sorted(numbers, key=lambda ticket: numbers[ticket])
+
+
+async def _lines(on: Recording, name: str, ticket: str) -> list[bytes]:
+    return [
+        orjson.dumps({"name": f"{name}{part}", "history": orjson.loads(text)}) + b"\n"
+        for part, text in await _texts(on, on.handle(ticket).id)
+    ]
+
+
+async def _texts(on: Recording, workflow: str) -> list[tuple[str, str]]:
+    """Return the history of each run, with the run's number unless there is only one."""
+    secrets = [text for name, text in on.gateway.env.items() if SECRET.search(name)]
+    runs = [history async for history in histories(on.client, workflow)]
+    texts = []
+    for number, history in enumerate(runs, start=1):
+        stored = b"".join(event.SerializeToString() for event in history.events)
+        assert not any(secret.encode() in stored for secret in secrets), workflow
+        part = f".{number}" if len(runs) > 1 else ""
+        texts.append((part, MACHINE.sub('"recorder"', history.to_json())))
+    return texts
 
 
 @asynccontextmanager
@@ -77,4 +129,4 @@ async def histories(client: Client, workflow: str) -> AsyncIterator[WorkflowHist
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(sys.argv[1:] or [*SCENARIOS, RANDOM]))

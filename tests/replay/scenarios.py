@@ -244,6 +244,28 @@ async def large_payload(on: Recording) -> str:
     return await on.cancelled(on.gateway.new_ticket(description=LONG_TEXT))
 
 
+async def operator_cancels(on: Recording) -> str:
+    """Have the workflow cancelled while commands wait: they are executed before it ends."""
+    ticket = on.gateway.new_ticket()
+    path, headers = f"/tickets/{ticket}/evidence", TestGateway.as_role("dispatcher")
+    note = {"kind": "NOTE", "uri": "s3://evidence/1"}
+    async with httpx.AsyncClient(base_url=on.gateway.url, timeout=30) as http:
+        async with on.gateway.owner() as conn, conn.transaction():
+            await conn.execute(GATE, ticket)
+            waiting = [
+                asyncio.create_task(
+                    http.post(path, json=note, headers={**headers, "Idempotency-Key": str(uuid4())})
+                )
+                for _ in range(3)
+            ]
+            await on.saw(ticket, "activity_task_scheduled_event_attributes")
+            await on.handle(ticket).cancel()
+            await on.saw(ticket, "workflow_execution_cancel_requested_event_attributes")
+        assert all(answer.is_success for answer in await asyncio.gather(*waiting))
+    await on.saw(ticket, "workflow_execution_canceled_event_attributes")
+    return await on.cancelled(ticket)
+
+
 async def without_a_ticket(on: Recording) -> str:
     """Serve a tool that is about no ticket."""
     on.gateway.done("/ops/autonomy/pause", {"reason": "for a moment"})
@@ -269,6 +291,7 @@ SCENARIOS: Mapping[str, Callable[[Recording], Awaitable[str]]] = MappingProxyTyp
             adoption,
             forgeries,
             large_payload,
+            operator_cancels,
             without_a_ticket,
         )
     }

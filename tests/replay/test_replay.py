@@ -1,9 +1,12 @@
 """Recorded histories run on the code of today, whatever the policy says by now."""
 
+import lzma
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+import orjson
 import pytest
 from google.protobuf.message import Message
 from temporalio import workflow
@@ -17,11 +20,16 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 import policy.bundle
 from contracts.messages import Outcome, SignedCommand, TicketStart, TicketView
 from policy.bundle import Bundle, load_bundle
+from policy.model import Role, State
+from tests.faults.next_release import NextTicketWorkflow
 from tests.replay.scenarios import SCENARIOS
 from worker.main import OUR_PURE_MODULES
 from workflows.ticket import TicketWorkflow
 
 FILES = sorted(Path(__file__).with_name("histories").glob("*.json"))
+CORPUS = Path(__file__).with_name("histories") / "lifecycles.jsonl.xz"
+ENOUGH = 300
+REPLAY_LIMIT_SECONDS = 60
 PAYLOAD_LIMIT_BYTES = 8 * 1024
 CANONICAL_LIMIT_EVENTS = 120
 CANONICAL_LIMIT_BYTES = 100 * 1000
@@ -34,6 +42,10 @@ MUST_HOLD = {
     "hold_expiry": {EventType.EVENT_TYPE_TIMER_FIRED},
     "adoption.2": {EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
     "long_conversation.1": {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW},
+    "operator_cancels.1": {
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+        EventType.EVENT_TYPE_MARKER_RECORDED,
+    },
     "canonical": {
         EventType.EVENT_TYPE_MARKER_RECORDED,
         EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
@@ -48,14 +60,39 @@ def history_of(path: Path) -> WorkflowHistory:
 
 async def replay(path: Path, candidate: type = TicketWorkflow) -> Exception | None:
     """Return why a history does not run on `candidate`, or None."""
+    replayer = replayer_of(candidate)
+    result = await replayer.replay_workflow(history_of(path), raise_on_replay_failure=False)
+    return result.replay_failure
+
+
+def replayer_of(candidate: type) -> Replayer:
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES, "tests")
-    replayer = Replayer(
+    return Replayer(
         workflows=[candidate],
         data_converter=pydantic_data_converter,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
     )
-    result = await replayer.replay_workflow(history_of(path), raise_on_replay_failure=False)
-    return result.replay_failure
+
+
+def lifecycles() -> list[tuple[str, bytes]]:
+    """Return the random lifecycles by name, as JSON."""
+    lines = map(orjson.loads, lzma.decompress(CORPUS.read_bytes()).splitlines())
+    return [(line["name"], orjson.dumps(line["history"])) for line in lines]
+
+
+async def stuck(candidate: type = TicketWorkflow) -> list[str]:
+    """Return which lifecycles do not run on `candidate`, and why."""
+
+    async def histories() -> AsyncIterator[WorkflowHistory]:
+        for name, text in lifecycles():
+            yield WorkflowHistory.from_json(name, text.decode())
+
+    async with replayer_of(candidate).workflow_replay_iterator(histories()) as results:
+        return [
+            f"{result.history.workflow_id}: {result.replay_failure}"
+            async for result in results
+            if result.replay_failure is not None
+        ]
 
 
 def payloads(message: Message) -> Iterator[Payload]:
@@ -68,6 +105,17 @@ def payloads(message: Message) -> Iterator[Payload]:
         for each in [inner] if isinstance(inner, Message) else several:
             if isinstance(each, Message):
                 yield from payloads(each)
+
+
+@pytest.fixture
+def allowing(monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """Install a bundle that lets everybody do everything, in every state."""
+    shipped = load_bundle()
+    anything = {"roles": tuple(Role), "from_states": tuple(State)}
+    tools = {name: rule.model_copy(update=anything) for name, rule in shipped.tools.items()}
+    bundle = shipped.model_copy(update={"version": "allows-everything", "tools": tools})
+    monkeypatch.setattr(policy.bundle, "load_bundle", lambda: bundle)
+    return bundle
 
 
 @pytest.fixture
@@ -128,6 +176,38 @@ def test_every_scenario_is_recorded() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_a_recorded_history_runs_on_the_code_of_today(path: Path) -> None:
     assert await replay(path) is None
+
+
+async def test_all_random_lifecycles_run_on_the_code_of_today_in_time() -> None:
+    began = time.process_time()
+    assert await stuck() == []
+    assert time.process_time() - began < REPLAY_LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("bundle", ["denying", "allowing"])
+async def test_all_random_lifecycles_run_under_another_bundle(
+    request: pytest.FixtureRequest, bundle: str
+) -> None:
+    request.getfixturevalue(bundle)
+    assert await stuck() == []
+
+
+async def test_a_release_that_adds_a_command_behind_a_patch_continues_all_of_them() -> None:
+    assert await stuck(NextTicketWorkflow) == []
+
+
+async def test_one_that_adds_it_without_a_patch_continues_none_that_did_anything() -> None:
+    assert len(await stuck(ReorderedWorkflow)) > ENOUGH // 2
+
+
+def test_there_are_enough_histories_and_no_secret_is_in_them() -> None:
+    names = [name for name, _ in lifecycles()]
+    assert len({*names, *(path.stem for path in FILES)}) == len(names) + len(FILES) >= ENOUGH
+    for name, text in lifecycles():
+        history = WorkflowHistory.from_json(name, text.decode())
+        found = [each for event in history.events for each in payloads(event)]
+        assert max(payload.ByteSize() for payload in found) <= PAYLOAD_LIMIT_BYTES
+        assert not any(SECRETS.search(each) for each in (text, *(each.data for each in found)))
 
 
 @pytest.mark.usefixtures("denying")

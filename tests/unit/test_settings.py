@@ -247,3 +247,10 @@ def test_settings_are_frozen_and_misspelt_ones_refused() -> None:
         setattr(load(), "api_port", 1)  # noqa: B010  the type checker forbids the statement
     with pytest.raises(ValidationError):
         Settings.model_validate({"api_prot": 1})
+
+
+def test_a_workers_deployment_and_its_build_belong_together() -> None:
+    named = load(DISPATCH_WORKER_DEPLOYMENT_NAME="dispatch", DISPATCH_WORKER_BUILD_ID="1.4.0")
+    assert (named.worker_deployment_name, named.worker_build_id) == ("dispatch", "1.4.0")
+    with pytest.raises(ConfigurationError, match="belong together"):
+        load_settings({"DISPATCH_WORKER_DEPLOYMENT_NAME": "dispatch"})

@@ -4,8 +4,9 @@ A signal that arrives while a run ends makes the server repeat that task, and so
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -22,11 +23,13 @@ from runtime.temporal import ensure_search_attributes
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities
+from workflows.ticket import CARRIED_COMMANDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SUGGEST_AFTER_EVENTS = 40
-FLOOD = 120
+SUGGEST_AFTER_EVENTS = 100
+FLOOD = 250
+CLIENTS, SIGNALS, ENOUGH_RUNS = 20, 1000, 10
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,7 +85,7 @@ async def decided(ticket: TicketDriver, count: int) -> list[UUID]:
     async def enough() -> bool:
         return len(ticket.activities.outcomes) == count
 
-    await eventually(enough, what=f"{count} decisions")
+    await eventually(enough, within=60, what=f"{count} decisions")
     return list(ticket.activities.outcomes)
 
 
@@ -106,6 +109,49 @@ async def test_a_flood_from_many_gateways_loses_nothing(ticket: TicketDriver) ->
 
     assert set(await decided(ticket, FLOOD + 1)) >= {command.command_id for command in sent}
     assert ticket.activities.most_running == 1
+
+
+async def test_a_thousand_signals_of_twenty_clients_keep_their_order_over_many_runs(
+    ticket: TicketDriver,
+) -> None:
+    await ticket.send("ticket.create")
+
+    async def client() -> list[UUID]:
+        sent = []
+        for _ in range(SIGNALS // CLIENTS):
+            command = await ticket.send("ticket.triage")
+            sent.append(command.command_id)
+            await ticket.outcome(command)
+        return sent
+
+    sent = await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    assert await keep_their_order(ticket, sent)
+    assert len(await runs(ticket)) >= ENOUGH_RUNS
+
+
+async def test_a_run_takes_over_no_more_than_a_start_may_hold(ticket: TicketDriver) -> None:
+    """Nobody waits for an outcome here, so that a thousand commands are in the inbox at once."""
+    await ticket.send("ticket.create")
+
+    async def client() -> list[UUID]:
+        return [(await ticket.send("ticket.triage")).command_id for _ in range(SIGNALS // CLIENTS)]
+
+    sent = await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    assert await keep_their_order(ticket, sent)
+    starts = [await started_with(events) for events in await runs(ticket)]
+    assert len(starts) > 1
+    assert max(len(start.pending) for start in starts) <= CARRIED_COMMANDS
+
+
+async def keep_their_order(ticket: TicketDriver, sent: Sequence[Sequence[UUID]]) -> bool:
+    """Check that each command was decided once, and those of one client one after the other."""
+    order = await decided(ticket, SIGNALS + 1)
+    places = {command: place for place, command in enumerate(order)}
+    executed = [signed.command.command_id for signed in ticket.activities.executed]
+    assert list(dict.fromkeys(executed)) == order, "a repeat changes no order"
+    return all(
+        places[earlier] < places[later] for each in sent for earlier, later in pairwise(each)
+    )
 
 
 async def test_the_deadline_is_carried_over(ticket: TicketDriver) -> None:

@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import pytest
 from temporalio.api.common.v1 import Payload
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import RawValue
+from temporalio.exceptions import CancelledError
 from temporalio.workflow import UnfinishedSignalHandlersWarning
 
 from contracts.messages import SignedCommand
@@ -111,6 +112,49 @@ async def test_a_refused_creation_leaves_no_workflow_behind(ticket: TicketDriver
     outcome = await ticket.outcome(early)
     assert (outcome.code, outcome.ticket) == ("INVALID_STATE_TRANSITION", None)
     await eventually(lambda: is_completed(ticket), what="completion")
+
+
+async def test_a_cancelled_workflow_executes_what_it_had_accepted(ticket: TicketDriver) -> None:
+    await ticket.outcome(await ticket.send("ticket.create"))
+    ticket.activities.local_fault = ConnectionError("the database is away")
+    ticket.activities.gate.clear()
+    waiting = [await ticket.send("ticket.triage") for _ in range(4)]
+    await eventually(lambda: is_running(ticket), what="the first of them")
+    await ticket.handle.cancel()
+    await eventually(lambda: is_told_to_cancel(ticket), what="the cancellation")
+    waiting.append(await ticket.send("ticket.triage"))
+    ticket.activities.gate.set()
+
+    with pytest.raises(WorkflowFailureError) as failure:
+        await ticket.handle.result()
+    assert isinstance(failure.value.cause, CancelledError)
+    codes = [(await ticket.outcome(each)).code for each in waiting]
+    assert codes == [None, *["INVALID_STATE_TRANSITION"] * 4]
+    executed = [signed.command.command_id for signed in ticket.activities.executed[1:]]
+    assert executed == [command.command_id for command in waiting]
+
+
+async def test_an_idle_workflow_can_be_cancelled_and_the_next_command_starts_another_run(
+    ticket: TicketDriver,
+) -> None:
+    await ticket.outcome(await ticket.send("ticket.create"))
+    await ticket.handle.cancel()
+    with pytest.raises(WorkflowFailureError):
+        await ticket.handle.result()
+
+    triage = await ticket.send("ticket.triage")
+    assert (await ticket.outcome(triage)).code is None
+    await close(ticket)
+
+
+async def is_running(ticket: TicketDriver) -> bool:
+    return ticket.activities.running == 1
+
+
+async def is_told_to_cancel(ticket: TicketDriver) -> bool:
+    kind = "workflow_execution_cancel_requested_event_attributes"
+    events = (await ticket.handle.fetch_history()).events
+    return any(event.HasField(kind) for event in events)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arguments", UNREADABLE.values(), ids=UNREADABLE)

@@ -1,6 +1,7 @@
 """Fixtures: a time-skipping server for the module, a fresh ticket on a worker of its own."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest_asyncio
@@ -23,6 +24,13 @@ KINDS = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     """Start a server whose clock the test moves."""
+    async with time_skipping_server() as environment:
+        yield environment
+
+
+@asynccontextmanager
+async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
+    """Run a server with our search attributes."""
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=script("temporal-test-server"),
         data_converter=pydantic_data_converter,

@@ -1,0 +1,207 @@
+"""The laboratory: two gateways, two workers and their servers, each process open to faults.
+
+The second gateway and the second worker reach Postgres and Temporal by cables. The workers are
+versions of a Worker Deployment, so that a release can be rolled out under load.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import psutil
+from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from runtime.settings import load_settings
+from runtime.stack import EmbeddedStack, PartName, StackError
+from runtime.stack.applications import api_part, worker_part
+from runtime.stack.part import Part, SupervisedPart
+from runtime.stack.ports import LOOPBACK, PortChooser
+from runtime.stack.temporal import temporal_part
+from runtime.temporal import connect_temporal
+from tests.faults.cables import Cable, cable
+from tests.integration.running_stack import UNLIMITED
+from tests.polling import eventually
+
+GATEWAYS, WORKERS = ("gateway-1", "gateway-2"), ("worker-1", "worker-2")
+DATABASE, ENGINE = "DISPATCH_DATABASE_URL", "DISPATCH_TEMPORAL_ADDRESS"
+DEPLOYMENT, BUILD = "DISPATCH_WORKER_DEPLOYMENT_NAME", "DISPATCH_WORKER_BUILD_ID"
+DEPLOYMENT_NAME = "dispatch-lab"
+RECOVERY_SECONDS = 90.0
+SUGGEST_AFTER_EVENTS = 80
+NOT_NOW = (RPCError, RuntimeError, TimeoutError)
+
+
+@dataclass
+class Lab:
+    """The running laboratory. `release` counts the releases that were rolled out."""
+
+    stack: EmbeddedStack
+    folder: Path
+    env: Mapping[str, str]
+    cables: Mapping[str, Cable] = field(default_factory=dict)
+    parts: dict[str, SupervisedPart] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.AsyncClient] = field(default_factory=list)
+    release: int = 1
+
+    @property
+    def owner_url(self) -> str:
+        """The login that owns the schema."""
+        return self.stack.owner_database_url or ""
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return the processes of a part, the first one first."""
+        if name in self.parts:
+            record = self.parts[name].record
+            pid = record.pid if record else None
+        else:
+            pid = self.stack.pid(PartName(name))
+        if pid is None:
+            return []
+        try:
+            leader = psutil.Process(pid)
+            return [leader, *leader.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    async def temporal(self) -> Client:
+        """Return a client of the engine, past all cables."""
+        return await connect_temporal(load_settings(self.env)[0])
+
+    async def start(self, part: Part) -> None:
+        """Start a part and keep it running."""
+        supervised = SupervisedPart(part, lambda _: None, lambda: None)
+        self.parts[part.name] = supervised
+        await supervised.start()
+
+    async def stop(self, name: str) -> None:
+        """Stop a part as an operator would."""
+        await self.parts.pop(name).stop()
+
+    async def is_well(self) -> None:
+        """Wait until both gateways say that they and everything they need are ready."""
+
+        async def ready() -> bool:
+            try:
+                answers = [await client.get("/health/ready", timeout=5) for client in self.clients]
+            except httpx.TransportError:
+                return False
+            return all(answer.is_success for answer in answers)
+
+        await eventually(ready, within=RECOVERY_SECONDS, what="recovery")
+
+    def worker(self, name: str, *, build: str = "") -> Part:
+        """Return a worker of the present release; `build` names one of `tests.faults.builds`."""
+        number = WORKERS.index(name)
+        env = {**self._environment(number), DEPLOYMENT: DEPLOYMENT_NAME, BUILD: str(self.release)}
+        part = worker_part(self.folder / "logs" / f"{name}.log", env)
+        command = (sys.executable, "-m", "tests.faults.builds", build) if build else part.command
+        return replace(part, name=f"{name}@{self.release}", command=command)
+
+    def gateway(self, name: str, *, build: str = "") -> Part:
+        """Return a gateway; `build` names one of `tests.faults.builds`."""
+        url = self.urls[name]
+        port = url.rpartition(":")[2]
+        env = {
+            **self._environment(GATEWAYS.index(name)),
+            "DISPATCH_API_HOST": LOOPBACK, "DISPATCH_API_PORT": port, "DISPATCH_API_URL": url,
+        }  # fmt: skip
+        part = api_part(self.folder / "logs" / f"{name}.log", env)
+        command = (sys.executable, "-m", "tests.faults.builds", build) if build else part.command
+        return replace(part, name=name, command=command)
+
+    async def make_current(self) -> None:
+        """Send every ticket to the workers of the present release."""
+        client = await self.temporal()
+        request = SetWorkerDeploymentCurrentVersionRequest(
+            namespace=client.namespace,
+            deployment_name=DEPLOYMENT_NAME,
+            build_id=str(self.release),
+        )
+
+        async def is_current() -> bool:
+            try:
+                await client.workflow_service.set_worker_deployment_current_version(request)
+            except NOT_NOW:
+                return False
+            return True
+
+        await eventually(is_current, within=RECOVERY_SECONDS, what="a current version")
+
+    async def roll_out(self, build: str = "next-release") -> None:
+        """Replace all workers by those of the next release, while tickets are being worked on."""
+        old = [name for name in self.parts if name.startswith("worker")]
+        self.release += 1
+        for name in WORKERS:
+            await self.start(self.worker(name, build=build))
+        await self.make_current()
+        for name in old:
+            await self.stop(name)
+
+    def _environment(self, number: int) -> dict[str, str]:
+        wires = {name: wire.url for name, wire in self.cables.items()} if number else {}
+        return {**self.env, **wires}
+
+
+@asynccontextmanager
+async def laboratory(folder: Path) -> AsyncIterator[Lab]:
+    """Run everything, its data in a folder."""
+    environ = {**UNLIMITED, "DISPATCH_HOLD_EXPIRY_GRACE_SECONDS": "0"}
+    ports = PortChooser()
+    engine = ports.choose()
+    environ[ENGINE] = f"{LOOPBACK}:{engine}"
+    servers = (PartName.POSTGRES, PartName.S3)
+    async with AsyncExitStack() as stack:
+        embedded = EmbeddedStack(folder, parts=servers, environ=environ)
+        await stack.enter_async_context(embedded)
+        lab = Lab(embedded, folder, dict(embedded.env))
+        stack.push_async_callback(_stop_all, lab)
+        await lab.start(_engine(folder, engine, ports.choose(), lab.env))
+        lab.cables = {
+            name: await stack.enter_async_context(cable(lab.env, name))
+            for name in (DATABASE, ENGINE)
+        }
+        for name in GATEWAYS:
+            lab.urls[name] = f"http://{LOOPBACK}:{ports.choose()}"
+            limits = httpx.Limits(max_connections=None)
+            client = httpx.AsyncClient(base_url=lab.urls[name], timeout=60, limits=limits)
+            lab.clients.append(await stack.enter_async_context(client))
+        workers = map(lab.worker, WORKERS)
+        await _start_all(lab, [*workers, *map(lab.gateway, GATEWAYS)])
+        await lab.make_current()
+        await lab.is_well()
+        yield lab
+
+
+def _engine(folder: Path, port: int, ui_port: int, env: Mapping[str, str]) -> Part:
+    part = temporal_part(
+        folder / "temporal",
+        folder / "logs" / "temporal.log",
+        port=port,
+        ui_port=ui_port,
+        namespace=env["DISPATCH_TEMPORAL_NAMESPACE"],
+    )
+    suggestion = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AFTER_EVENTS}"
+    return replace(part, command=(*part.command, "--dynamic-config-value", suggestion))
+
+
+async def _start_all(lab: Lab, parts: Iterable[Part]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(lab.start(part))
+    except ExceptionGroup as failures:
+        raise StackError(str(failures.exceptions[0])) from failures
+
+
+async def _stop_all(lab: Lab) -> None:
+    names: Sequence[str] = [name for name in lab.parts if name != "temporal"]
+    await asyncio.gather(*(lab.stop(name) for name in names))
+    if "temporal" in lab.parts:
+        await lab.stop("temporal")
