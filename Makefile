@@ -15,7 +15,7 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz oracle demo lint format types docs bench bench-reads bench-peers record-history lock clean help
+.PHONY: up test fuzz oracle demo lint format types docs bench bench-audit bench-reads bench-peers record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -49,6 +49,9 @@ docs: $(READY) ## write docs/toolset.md anew from the policy bundle
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench
+
+bench-audit: $(READY) ## measure anchoring and verification of 100,000 audit rows
+	$(BIN)/python -m bench.audit
 
 bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
 	$(BIN)/python -m bench.reads

@@ -64,7 +64,9 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     keys.keygen: (
         "dispatch keygen",
         "DISPATCH_PAYLOAD_KEYS=$(dispatch keygen) dispatch up",
+        "DISPATCH_SIGNING_KEYS=$(dispatch keygen --signing) dispatch up",
     ),
+    keys.public_keys: ("dispatch public-keys > public-keys",),
     tokens.token: (
         "dispatch token --role dispatcher",
         f"dispatch token --role technician --technician {_DEMO_TECHNICIAN}",

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     payload_keys: SecretStr | None = None
     """Encrypt what Temporal stores: `id:key,id:key`, the first one seals, every one opens."""
 
+    signing_keys: SecretStr | None = None
+    """Sign checkpoints and dossiers: `id:key,id:key`, the first one signs; none: neither exists."""
+
     s3_endpoint_url: HttpUrl | None = None
     s3_public_endpoint_url: HttpUrl | None = None
     s3_region: str = "us-east-1"

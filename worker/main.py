@@ -24,6 +24,7 @@ from runtime.store import EvidenceStore
 from runtime.temporal import connect_temporal, ensure_search_attributes
 from runtime.tracing import open_tracing
 from worker.clocks import ClockKeeper
+from worker.records import keeping_records
 from worker.sandbox import ContextFreeRunner
 from workflows.ticket import TicketWorkflow
 
@@ -82,7 +83,7 @@ async def run(settings: Settings) -> None:
         client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
         keeper = ClockKeeper(client, pool, installed_bundle(settings))
-        async with build_worker(client, settings, pool, key):
+        async with build_worker(client, settings, pool, key), keeping_records(settings, pool):
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)
             log.info("worker.stopping")
