@@ -48,7 +48,7 @@ def audit_rows() -> list[dict[str, Any]]:
             "id": uuid4(),
             "ticket_id": None,
             "tenant_id": "default",
-            "command_id": uuid4(),
+            "command_id": None,
             "actor_type": "HUMAN",
             "actor_id": "dana",
             "actor_role": "dispatcher",
