@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CALLS ?= 20000
 CASES ?= 1000000
+CASES ?= 10000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -15,7 +16,7 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz oracle demo lint format types docs bench bench-audit bench-reads bench-peers record-history lock clean help
+.PHONY: up test fuzz oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -28,6 +29,8 @@ fuzz: $(READY) ## call everything at random, CALLS=20000 times
 
 oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
 	$(BIN)/python -m tests.unit.clock_cases $(CASES)
+tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
+	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo

@@ -19,6 +19,7 @@ from api.counters import Counters
 from api.opening import opened
 from api.routes_codec import codec_routes
 from api.routes_docs import docs_routes
+from api.routes_dossier import dossier_routes
 from api.routes_health import health_routes
 from api.routes_ops import ops_routes
 from api.routes_sms import sms_routes
@@ -75,6 +76,7 @@ def routes(bundle: Bundle) -> Iterator[Route]:
     yield from surface_routes()
     yield from health_routes()
     yield from ops_routes()
+    yield from dossier_routes()
     yield from docs_routes(bundle)
 
 

@@ -19,6 +19,7 @@ from policy.codes import Code
 from policy.model import Actor, Role
 from policy.values import parse_uuid
 from runtime.database import Pool
+from runtime.dossier.builder import Dossiers
 from runtime.settings import Settings
 
 
@@ -35,6 +36,8 @@ class Gateway:
     alerts: Alerts
     surface: ToolSurface
     pool: Pool
+    dossiers: Dossiers | None
+    """None without a key to sign them with."""
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -55,10 +55,21 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     codes = (*IDENTITY, Code.DATABASE_UNAVAILABLE)
     alerts = _guarded("The alerts", answer(reference("Alerts")), codes)
     yield Operation("/ops/alerts", "get", alerts)
+    yield _dossier()
     runbook = _open("A runbook", answer(TEXT, media_type=MARKDOWN))
     runbook["parameters"] = [path_parameter("file")]
     runbook["responses"] |= errors([Code.NOT_FOUND])
     yield Operation("/ops/runbooks/{file}", "get", runbook)
+
+
+def _dossier() -> Operation:
+    file = answer({"type": "string", "format": "binary"}, media_type="application/zip")
+    refusals = (Code.INVALID_TICKET_ID, Code.TICKET_NOT_FOUND, Code.FORBIDDEN_SCOPE)
+    codes = (*IDENTITY, *refusals, Code.NOT_FOUND, Code.DATABASE_UNAVAILABLE)
+    operation = _guarded(
+        "The closeout dossier of a ticket", file, codes, path_parameter("ticketId")
+    )
+    return Operation("/tickets/{ticketId}/dossier", "get", operation)
 
 
 def _health() -> Iterator[Operation]:

@@ -9,6 +9,7 @@ from cli import (
     agents,
     database,
     demo,
+    dossier,
     drill,
     keys,
     outbox,
@@ -56,6 +57,10 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
         "dispatch verify",
         "dispatch verify --ticket 94c09184-0e2f-5232-9361-45479ec0e9e2",
         "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/dispatch dispatch verify --json",
+    ),
+    dossier.verify_dossier: (
+        "dispatch verify-dossier dossier.zip",
+        "dispatch verify-dossier dossier.zip --key $(cat public-keys)",
     ),
     agents.mcp: (
         "DISPATCH_TOKEN=$(cat token) dispatch mcp",

@@ -131,18 +131,6 @@ def consistency_spans(old: int, new: int) -> list[Span]:
     return ([] if whole else [span]) + siblings[::-1]
 
 
-def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """Return the root that an inclusion proof leads to, None if it has the wrong length."""
-    spans = inclusion_spans(index, size) if 0 <= index < size else None
-    if spans is None or len(spans) != len(path):
-        return None
-    merged = leaf
-    for span, sibling in zip(spans, path, strict=True):
-        pair = (sibling, merged) if span.end <= index else (merged, sibling)
-        merged = node_hash(*pair)
-    return merged
-
-
 def is_consistent(
     old: int, new: int, old_root: bytes, new_root: bytes, path: Sequence[bytes]
 ) -> bool:

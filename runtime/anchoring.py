@@ -16,14 +16,13 @@ from policy.checkpoint import (
     read_checkpoint,
 )
 from policy.values import truncate_to_milliseconds
-from runtime.database import DATABASE_FAULTS, Connection, Pool
+from runtime.database import Connection, Pool
 from runtime.signing_keys import SigningKeys
 from runtime.vault import VAULT_FAULTS, TakenError, Vault
 
 DUE_ROWS = 1000
 DUE_AGE = timedelta(seconds=60)
 MOST_ROWS = 10_000
-TICK_SECONDS = 1.0
 MEDIA_TYPE = "application/json"
 AT_ONCE = (1, timedelta())
 
@@ -63,15 +62,6 @@ class Anchoring:
         self._pool = pool
         self._keys = keys
         self._vault = vault
-
-    async def run(self) -> None:
-        """Anchor until cancelled; outages are waited out."""
-        while True:
-            try:
-                await self.turn()
-            except DATABASE_FAULTS as error:
-                log.warning("audit.anchoring_waits", reason=repr(error))
-            await asyncio.sleep(TICK_SECONDS)
 
     async def turn(self) -> None:
         """Anchor what is due and bring every checkpoint to the object store."""

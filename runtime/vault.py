@@ -1,6 +1,7 @@
 """Objects of the installation's own: written once, locked where the bucket can, read back."""
 
 import asyncio
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,6 +21,10 @@ UNSUPPORTED = (404, 501)
 TAKEN = ("PreconditionFailed", "412")
 VAULT_FAULTS = (BotoCoreError, ClientError, OSError)
 """What is raised while the object store is out of reach, or refuses."""
+
+
+class TooLargeError(Exception):
+    """The object is larger than the caller can take."""
 
 
 class TakenError(Exception):
@@ -49,9 +54,16 @@ class Vault:
         """
         return await asyncio.to_thread(self._keep, key, content, content_type)
 
-    async def read(self, key: str, version_id: str | None = None) -> bytes:
-        """Return an object's bytes; raises what is in `VAULT_FAULTS`."""
-        return await asyncio.to_thread(self._read, key, version_id)
+    def key_of(self, uri: str) -> str | None:
+        """Return the key that a reference has in this bucket, None if it leads elsewhere."""
+        prefix = f"s3://{self._bucket}/"
+        return uri.removeprefix(prefix) if uri.startswith(prefix) else None
+
+    async def read(
+        self, key: str, version_id: str | None = None, most_bytes: int | None = None
+    ) -> bytes:
+        """Return an object's bytes; raises `TooLargeError` or what is in `VAULT_FAULTS`."""
+        return await asyncio.to_thread(self._read, key, version_id, most_bytes)
 
     async def keys_after(self, prefix: str, key: str) -> list[str]:
         """Return the first stored keys that come after `key`."""
@@ -95,7 +107,7 @@ class Vault:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in TAKEN:
                 raise
-            if self._read(key, None) != content:
+            if self._read(key, None, None) != content:
                 raise TakenError(uri) from error
             return self._found(key, uri)
         return Kept(uri, stored.get("VersionId"), until)
@@ -104,9 +116,13 @@ class Vault:
         head = self._client.head_object(Bucket=self._bucket, Key=key)
         return Kept(uri, head.get("VersionId"), head.get("ObjectLockRetainUntilDate"))
 
-    def _read(self, key: str, version_id: str | None) -> bytes:
+    def _read(self, key: str, version_id: str | None, most_bytes: int | None) -> bytes:
         pinned: Any = {"VersionId": version_id} if version_id else {}
-        return self._client.get_object(Bucket=self._bucket, Key=key, **pinned)["Body"].read()
+        found = self._client.get_object(Bucket=self._bucket, Key=key, **pinned)
+        with closing(found["Body"]) as body:
+            if most_bytes is not None and found["ContentLength"] > most_bytes:
+                raise TooLargeError(key)
+            return body.read()
 
     def _keys_after(self, prefix: str, key: str) -> list[str]:
         found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=key)

@@ -83,7 +83,8 @@ async def run(settings: Settings) -> None:
         client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
         keeper = ClockKeeper(client, pool, installed_bundle(settings))
-        async with build_worker(client, settings, pool, key), keeping_records(settings, pool):
+        records = keeping_records(settings, pool, installed_bundle(settings))
+        async with build_worker(client, settings, pool, key), records:
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)
             log.info("worker.stopping")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy.dossier_verifier import root_of_path
 from policy.merkle import (
     Growth,
     Span,
@@ -17,7 +18,6 @@ from policy.merkle import (
     leaf_hash,
     leaf_spans,
     peak_spans,
-    root_of_path,
     stored_spans,
     wanted_spans,
 )

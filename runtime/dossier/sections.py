@@ -1,0 +1,211 @@
+"""The sections of the packet, each from the record alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table, TableStyle
+
+from policy.dossier import Record
+from runtime.dossier.style import (
+    BAD,
+    BODY,
+    CHECK,
+    CROSS,
+    GOOD,
+    SMALL,
+    card,
+    dollars,
+    listing,
+    says,
+    section,
+)
+from runtime.dossier.tiles import Pictures, is_signature, tile
+from runtime.dossier.words import Clock, happened, words
+
+ACROSS = 3
+
+
+def overview(record: Record, clock: Clock, width: float) -> list[Flowable]:
+    """Tell what was asked, where, and who came."""
+    ticket, site = record.ticket, record.site
+    window = None
+    if ticket["scheduled_start"]:
+        window = f"{clock.show(ticket['scheduled_start'])} to {clock.show(ticket['scheduled_end'])}"
+    work = card(
+        [
+            ("Request", ticket["summary"]),
+            ("Type", words(ticket["incident_type"].lower()) if ticket["incident_type"] else None),
+            ("Priority", words(ticket["priority"].lower())),
+            ("Appointment", window),
+            ("Technician", record.technician),
+        ],
+        width / 2 - 2 * mm,
+    )
+    town = " ".join(filter(None, (site["city"], site["region"], site["postal_code"])))
+    lines = (site["name"], site["address1"], site["address2"], town, site["country"])
+    place = card(
+        [
+            ("Site", "\n".join(filter(None, lines))),
+            ("Customer contact", ticket["customer_name"]),
+            ("Not to exceed", dollars(ticket["nte_cents"]) if ticket["nte_cents"] else None),
+            ("Ticket", ticket["id"]),
+        ],
+        width / 2 - 2 * mm,
+    )
+    both = Table([[work, place]], colWidths=[width / 2 + 2 * mm, width / 2 - 2 * mm])
+    both.setStyle(
+        TableStyle(
+            [
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+            ]
+        )
+    )
+    return [both]
+
+
+def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
+    """Tell what was promised, and whether it was kept."""
+    sla = record.sla
+    verdict = {True: ("Met", GOOD), False: ("Missed", BAD), None: ("Not completed", "#66727f")}
+    word, colour = verdict[sla["met"]]
+    result = Paragraph(f'<font color="{colour}"><b>{word}</b></font>', BODY)
+    row = [
+        says(clock.show(sla["started_at"])),
+        says(f"{sla['target_minutes']} min"),
+        says(clock.show(sla["deadline_at"])),
+        says(clock.show(sla["completed_at"])),
+        result,
+    ]
+    heads = ("Clock started", "Target", "Due", "Work completed", "Result")
+    parts: list[Flowable] = [listing(heads, [row], _shares(width, 26, 13, 24, 24, 13))]
+    if record.escalations:
+        rows = [
+            [says(words(each["kind"])), says(each["level"]), says(clock.show(each["raised_at"]))]
+            for each in record.escalations
+        ]
+        raised = listing(("Escalation", "Level", "Raised"), rows, _shares(width, 50, 15, 35))
+        parts += [Spacer(0, 2 * mm), raised]
+    return section("Service level", *parts)
+
+
+def timeline(record: Record, clock: Clock, width: float) -> list[Flowable]:
+    """Tell what happened, in order; every step of the audit is in the archive."""
+    rows = [
+        [
+            says(clock.show(event["created_at"])),
+            says(said),
+            says(words(event["actor_role"] or event["actor_type"].lower())),
+            says(words((event["after_state"] or "").lower()), SMALL),
+        ]
+        for event in record.events
+        if (said := happened(event)) is not None
+    ]
+    heads = ("When", "What happened", "By", "Then")
+    return section("Timeline", listing(heads, rows, _shares(width, 26, 38, 14, 22)))
+
+
+def approvals(record: Record, clock: Clock, width: float) -> list[Flowable]:
+    """Tell what was asked for on the way, and who allowed it."""
+    if not record.approvals:
+        return []
+    rows = [
+        [
+            says(clock.show(each["requested_at"])),
+            says(words(each["approval_type"].lower())),
+            says(dollars(each["amount_delta_cents"]) if each["amount_delta_cents"] else "-"),
+            says(each["reason"]),
+            says(_decided(each)),
+        ]
+        for each in record.approvals
+    ]
+    heads = ("Requested", "Kind", "Amount", "Reason", "Decision")
+    return section("Approvals", listing(heads, rows, _shares(width, 24, 14, 13, 27, 22)))
+
+
+def checklist(record: Record, width: float) -> list[Flowable]:
+    """Tell what had to be done and proven."""
+    needed = record.requirements
+    rows = [
+        (each["key"], kind, each["present"])
+        for kind, part in (("Work", "required_checklist"), ("Evidence", "required_evidence"))
+        for each in needed[part]
+    ]
+    if not rows:
+        return []
+    cells = [
+        [Paragraph(CHECK if present else CROSS, BODY), says(words(key)), says(kind, SMALL)]
+        for key, kind, present in rows
+    ]
+    return section(
+        "Checklist", listing(("", "Requirement", "Kind"), cells, _shares(width, 6, 74, 20))
+    )
+
+
+def evidence(shown: Pictures, clock: Clock, width: float) -> list[Flowable]:
+    """Show every item with its picture and its fingerprint."""
+    if not shown:
+        return []
+    side = width / ACROSS
+    tiles: list[Flowable | str] = [tile(file, small, clock, side - 4 * mm) for file, small in shown]
+    tiles += [""] * (-len(tiles) % ACROSS)
+    rows = [tiles[at : at + ACROSS] for at in range(0, len(tiles), ACROSS)]
+    table = Table(rows, colWidths=[side] * ACROSS)
+    table.setStyle(
+        TableStyle(
+            [
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 4 * mm),
+                ("BOTTOMPADDING", (0, 0), (-1, -1), 3 * mm),
+            ]
+        )
+    )
+    return section("Evidence", table)
+
+
+def signatures(record: Record, shown: Pictures, clock: Clock, width: float) -> list[Flowable]:
+    """Show who signed for the work, or tell why nobody did."""
+    signed = [pair for pair in shown if is_signature(pair[0].item)]
+    reason = (record.completion or {}).get("no_signature_reason")
+    parts: list[Flowable] = [
+        tile(file, small, clock, width / 2, height=24 * mm) for file, small in signed
+    ]
+    if reason:
+        parts.append(card([("No signature was taken, because", reason)], width))
+    if not parts:
+        return []
+    return [KeepTogether(section("Signature", *parts))]
+
+
+def integrity(record: Record, width: float) -> list[Flowable]:
+    """Tell what makes this dossier provable without us."""
+    anchored, checkpoint = len(record.places), record.checkpoint
+    facts: list[tuple[str, object]] = [
+        ("Audit rows", f"{len(record.events)}, of which {anchored} are in the signed log"),
+        ("Hash of the newest audit row", record.events[-1]["hash"]),
+    ]
+    if checkpoint is not None:
+        body = checkpoint.checkpoint
+        facts += [
+            ("Checkpoint", f"number {body.number} over {body.tree_size:,} rows of the log"),
+            ("Root of the log", body.root_hash),
+            ("Key of the checkpoint", body.key_id),
+        ]
+    text = (
+        "This page belongs to an archive that holds the evidence files, every audit row with its"
+        " proof, the decisions and the rules that made them. Anyone can verify all of it offline"
+        " with one Python file and our public key: a single changed byte is found and named."
+    )
+    return [KeepTogether(section("Proof", says(text), Spacer(0, 2 * mm), card(facts, width)))]
+
+
+def _decided(approval: Mapping[str, Any]) -> str:
+    status = words(approval["status"].lower())
+    return f"{status} by {approval['decided_by']}" if approval["decided_by"] else status
+
+
+def _shares(width: float, *percent: float) -> list[float]:
+    return [width * each / 100 for each in percent]

@@ -1,0 +1,107 @@
+"""How the packet looks: colours, type, and the table of every section."""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from reportlab.lib.colors import HexColor
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
+
+INK: Final = HexColor("#1d2733")
+MUTED: Final = HexColor("#66727f")
+LINE: Final = HexColor("#dbe1e7")
+TINT: Final = HexColor("#f4f7f9")
+ACCENT: Final = HexColor("#0f6e6e")
+BAND: Final = HexColor("#12303f")
+GOOD: Final = "#1c7c45"
+BAD: Final = "#b3261e"
+
+BODY: Final = ParagraphStyle("body", fontName="Helvetica", fontSize=9, leading=12, textColor=INK)
+BOLD: Final = ParagraphStyle("bold", BODY, fontName="Helvetica-Bold")
+AMOUNT: Final = ParagraphStyle("amount", BODY, alignment=TA_RIGHT)
+TOTAL: Final = ParagraphStyle("total", BOLD, alignment=TA_RIGHT)
+SMALL: Final = ParagraphStyle("small", BODY, fontSize=7.5, leading=10, textColor=MUTED)
+LABEL: Final = ParagraphStyle("label", SMALL, fontName="Helvetica-Bold", fontSize=7, leading=9)
+CODE: Final = ParagraphStyle(
+    "code", SMALL, fontName="Courier", fontSize=6.4, leading=8, splitLongWords=True
+)
+HEADING: Final = ParagraphStyle(
+    "heading",
+    BOLD,
+    fontSize=12,
+    leading=15,
+    textColor=ACCENT,
+    spaceBefore=5 * mm,
+    spaceAfter=1.5 * mm,
+    keepWithNext=True,
+)
+CHECK: Final = f'<font name="ZapfDingbats" color="{GOOD}">4</font>'
+CROSS: Final = f'<font name="ZapfDingbats" color="{BAD}">8</font>'
+
+_LISTING: Final = TableStyle(
+    [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE),
+        ("BACKGROUND", (0, 0), (-1, 0), TINT),
+        ("TOPPADDING", (0, 0), (-1, -1), 3),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 3.5),
+        ("LEFTPADDING", (0, 0), (-1, -1), 4),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 4),
+    ]
+)
+_CARD: Final = TableStyle(
+    [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("BOX", (0, 0), (-1, -1), 0.6, LINE),
+        ("BACKGROUND", (0, 0), (-1, -1), TINT),
+        ("TOPPADDING", (0, 0), (-1, -1), 2),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
+        ("LEFTPADDING", (0, 0), (-1, -1), 7),
+    ]
+)
+
+
+def plain(value: object) -> str:
+    """Return text that the standard fonts can show; what they cannot becomes a question mark.
+
+    The exact text is in the machine-readable members of the dossier.
+    """
+    text = unicodedata.normalize("NFKC", "" if value is None else str(value))
+    return text.encode("cp1252", "replace").decode("cp1252")
+
+
+def says(value: object, style: ParagraphStyle = BODY) -> Paragraph:
+    """Return plain text as a paragraph."""
+    return Paragraph(escape(plain(value)).replace("\n", "<br/>") or "-", style)
+
+
+def section(title: str, *parts: Flowable) -> list[Flowable]:
+    """Return a titled section."""
+    return [Paragraph(escape(title), HEADING), *parts]
+
+
+def listing(heads: Sequence[str], rows: Sequence[list[Any]], widths: Sequence[float]) -> Table:
+    """Return a table under a row of heads, which is repeated on every page."""
+    cells = [[says(head.upper(), LABEL) for head in heads], *rows]
+    table = Table(cells, colWidths=list(widths), repeatRows=1)
+    table.setStyle(_LISTING)
+    return table
+
+
+def card(facts: Sequence[tuple[str, object]], width: float) -> Table:
+    """Return labelled facts, one below the other, in a tinted box."""
+    cells = [
+        [[says(label.upper(), LABEL), says(value), Spacer(0, 1)]] for label, value in facts if value
+    ]
+    table = Table(cells or [[""]], colWidths=[width])
+    table.setStyle(_CARD)
+    return table
+
+
+def dollars(cents: int) -> str:
+    """Return an amount of US dollars."""
+    return f"${cents // 100:,}.{cents % 100:02d}"
