@@ -11,7 +11,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, NextPageTemplat
 
 from policy.dossier import EvidenceFile, Record
 from runtime.dossier import sections
-from runtime.dossier.style import ACCENT, BAND, LINE, MUTED, plain
+from runtime.dossier.style import ACCENT, BAND, LINE, MUTED, REGULAR, STRONG, plain
 from runtime.dossier.tiles import pictures
 from runtime.dossier.words import Clock, words
 
@@ -67,19 +67,19 @@ class Letterhead:
         canvas.setFillColor(ACCENT)
         canvas.rect(0, height - BAND_HEIGHT - 1.2 * mm, width, 1.2 * mm, stroke=0, fill=1)
         canvas.setFillColor(white)
-        canvas.setFont("Helvetica-Bold", 8)
+        canvas.setFont(STRONG, 8)
         canvas.drawString(MARGIN, height - 11 * mm, self.kind.upper(), charSpace=1.2)
-        canvas.setFont("Helvetica-Bold", 19)
-        canvas.drawString(MARGIN, height - 19.5 * mm, _cut(self.title, 46))
-        canvas.setFont("Helvetica", 10)
-        canvas.drawString(MARGIN, height - 26 * mm, _cut(self._subtitle, 90))
+        canvas.setFont(STRONG, 19)
+        canvas.drawString(MARGIN, height - 19.5 * mm, _cut(self.title, 40))
+        canvas.setFont(REGULAR, 10)
+        canvas.drawString(MARGIN, height - 26 * mm, _cut(self._subtitle, 80))
         badge = self._badge.upper()
-        across = canvas.stringWidth(badge, "Helvetica-Bold", 9) + 8 * mm
+        across = canvas.stringWidth(badge, STRONG, 9) + 8 * mm
         left, low = width - MARGIN - across, height - 21 * mm
         canvas.setFillColor(ACCENT)
         canvas.roundRect(left, low, across, 8 * mm, 4 * mm, stroke=0, fill=1)
         canvas.setFillColor(white)
-        canvas.setFont("Helvetica-Bold", 9)
+        canvas.setFont(STRONG, 9)
         canvas.drawCentredString(left + across / 2, low + 2.7 * mm, badge)
         self._footer(canvas, doc)
 
@@ -87,7 +87,7 @@ class Letterhead:
         """Draw a later page's head and foot."""
         width, height = doc.pagesize
         canvas.setFillColor(MUTED)
-        canvas.setFont("Helvetica-Bold", 7.5)
+        canvas.setFont(STRONG, 7.5)
         canvas.drawString(MARGIN, height - 11 * mm, f"{self.kind.upper()}   {_cut(self.title, 60)}")
         canvas.setStrokeColor(LINE)
         canvas.line(MARGIN, height - 13 * mm, width - MARGIN, height - 13 * mm)
@@ -98,7 +98,7 @@ class Letterhead:
         canvas.setStrokeColor(LINE)
         canvas.line(MARGIN, 13 * mm, width - MARGIN, 13 * mm)
         canvas.setFillColor(MUTED)
-        canvas.setFont("Helvetica", 7.5)
+        canvas.setFont(REGULAR, 7.5)
         canvas.drawString(MARGIN, 9 * mm, self._foot)
         canvas.drawRightString(width - MARGIN, 9 * mm, f"Page {doc.page}")
 

@@ -10,10 +10,10 @@ from policy.dossier import Record
 from runtime.dossier.style import (
     BAD,
     BODY,
-    CHECK,
-    CROSS,
+    CODE,
     GOOD,
     SMALL,
+    Mark,
     card,
     dollars,
     listing,
@@ -21,7 +21,7 @@ from runtime.dossier.style import (
     section,
 )
 from runtime.dossier.tiles import Pictures, is_signature, tile
-from runtime.dossier.words import Clock, happened, words
+from runtime.dossier.words import Clock, duration, happened, words
 
 ACROSS = 3
 
@@ -74,7 +74,7 @@ def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
     result = Paragraph(f'<font color="{colour}"><b>{word}</b></font>', BODY)
     row = [
         says(clock.show(sla["started_at"])),
-        says(f"{sla['target_minutes']} min"),
+        says(duration(sla["target_minutes"])),
         says(clock.show(sla["deadline_at"])),
         says(clock.show(sla["completed_at"])),
         result,
@@ -114,7 +114,7 @@ def approvals(record: Record, clock: Clock, width: float) -> list[Flowable]:
     rows = [
         [
             says(clock.show(each["requested_at"])),
-            says(words(each["approval_type"].lower())),
+            says(words(each["approval_type"])),
             says(dollars(each["amount_delta_cents"]) if each["amount_delta_cents"] else "-"),
             says(each["reason"]),
             says(_decided(each)),
@@ -136,8 +136,7 @@ def checklist(record: Record, width: float) -> list[Flowable]:
     if not rows:
         return []
     cells = [
-        [Paragraph(CHECK if present else CROSS, BODY), says(words(key)), says(kind, SMALL)]
-        for key, kind, present in rows
+        [Mark(good=present), says(words(key)), says(kind, SMALL)] for key, kind, present in rows
     ]
     return section(
         "Checklist", listing(("", "Requirement", "Kind"), cells, _shares(width, 6, 74, 20))
@@ -185,13 +184,13 @@ def integrity(record: Record, width: float) -> list[Flowable]:
     anchored, checkpoint = len(record.places), record.checkpoint
     facts: list[tuple[str, object]] = [
         ("Audit rows", f"{len(record.events)}, of which {anchored} are in the signed log"),
-        ("Hash of the newest audit row", record.events[-1]["hash"]),
+        ("Hash of the newest audit row", says(record.events[-1]["hash"], CODE)),
     ]
     if checkpoint is not None:
         body = checkpoint.checkpoint
         facts += [
             ("Checkpoint", f"number {body.number} over {body.tree_size:,} rows of the log"),
-            ("Root of the log", body.root_hash),
+            ("Root of the log", says(body.root_hash, CODE)),
             ("Key of the checkpoint", body.key_id),
         ]
     text = (

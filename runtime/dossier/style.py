@@ -9,7 +9,17 @@ from reportlab.lib.colors import HexColor
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
+
+REGULAR: Final = "Vera"
+STRONG: Final = "VeraBd"
+# They come with the library and are embedded, so that pages look alike everywhere.
+_FACES: Final = [TTFont(name, f"{name}.ttf") for name in (REGULAR, STRONG)]
+for _face in _FACES:
+    pdfmetrics.registerFont(_face)
+_GLYPHS: Final = frozenset(_FACES[0].face.charToGlyph)
 
 INK: Final = HexColor("#1d2733")
 MUTED: Final = HexColor("#66727f")
@@ -20,12 +30,12 @@ BAND: Final = HexColor("#12303f")
 GOOD: Final = "#1c7c45"
 BAD: Final = "#b3261e"
 
-BODY: Final = ParagraphStyle("body", fontName="Helvetica", fontSize=9, leading=12, textColor=INK)
-BOLD: Final = ParagraphStyle("bold", BODY, fontName="Helvetica-Bold")
+BODY: Final = ParagraphStyle("body", fontName=REGULAR, fontSize=9, leading=12, textColor=INK)
+BOLD: Final = ParagraphStyle("bold", BODY, fontName=STRONG)
 AMOUNT: Final = ParagraphStyle("amount", BODY, alignment=TA_RIGHT)
 TOTAL: Final = ParagraphStyle("total", BOLD, alignment=TA_RIGHT)
 SMALL: Final = ParagraphStyle("small", BODY, fontSize=7.5, leading=10, textColor=MUTED)
-LABEL: Final = ParagraphStyle("label", SMALL, fontName="Helvetica-Bold", fontSize=7, leading=9)
+LABEL: Final = ParagraphStyle("label", SMALL, fontName=STRONG, fontSize=7, leading=9)
 CODE: Final = ParagraphStyle(
     "code", SMALL, fontName="Courier", fontSize=6.4, leading=8, splitLongWords=True
 )
@@ -39,8 +49,6 @@ HEADING: Final = ParagraphStyle(
     spaceAfter=1.5 * mm,
     keepWithNext=True,
 )
-CHECK: Final = f'<font name="ZapfDingbats" color="{GOOD}">4</font>'
-CROSS: Final = f'<font name="ZapfDingbats" color="{BAD}">8</font>'
 
 _LISTING: Final = TableStyle(
     [
@@ -66,17 +74,38 @@ _CARD: Final = TableStyle(
 
 
 def plain(value: object) -> str:
-    """Return text that the standard fonts can show; what they cannot becomes a question mark.
+    """Return text that the fonts can show; what they cannot becomes a question mark.
 
     The exact text is in the machine-readable members of the dossier.
     """
     text = unicodedata.normalize("NFKC", "" if value is None else str(value))
-    return text.encode("cp1252", "replace").decode("cp1252")
+    return "".join(each if ord(each) in _GLYPHS or each == "\n" else "?" for each in text)
 
 
 def says(value: object, style: ParagraphStyle = BODY) -> Paragraph:
     """Return plain text as a paragraph."""
-    return Paragraph(escape(plain(value)).replace("\n", "<br/>") or "-", style)
+    shown = "-" if value is None else plain(value)
+    return Paragraph(escape(shown).replace("\n", "<br/>"), style)
+
+
+class Mark(Flowable):
+    """A check mark, or a cross."""
+
+    def __init__(self, *, good: bool) -> None:
+        super().__init__()
+        self._good = good
+        self.width = self.height = 3 * mm
+
+    def draw(self) -> None:
+        """Draw it."""
+        side = self.width
+        self.canv.setLineWidth(1.3)
+        self.canv.setStrokeColor(HexColor(GOOD if self._good else BAD))
+        if self._good:
+            strokes = [(0.1, 0.45, 0.4, 0.15), (0.4, 0.15, 0.95, 0.85)]
+        else:
+            strokes = [(0.15, 0.15, 0.85, 0.85), (0.15, 0.85, 0.85, 0.15)]
+        self.canv.lines([tuple(part * side for part in stroke) for stroke in strokes])
 
 
 def section(title: str, *parts: Flowable) -> list[Flowable]:
@@ -95,11 +124,17 @@ def listing(heads: Sequence[str], rows: Sequence[list[Any]], widths: Sequence[fl
 def card(facts: Sequence[tuple[str, object]], width: float) -> Table:
     """Return labelled facts, one below the other, in a tinted box."""
     cells = [
-        [[says(label.upper(), LABEL), says(value), Spacer(0, 1)]] for label, value in facts if value
+        [[says(label.upper(), LABEL), _value(value), Spacer(0, 1)]]
+        for label, value in facts
+        if value
     ]
     table = Table(cells or [[""]], colWidths=[width])
     table.setStyle(_CARD)
     return table
+
+
+def _value(value: object) -> Paragraph:
+    return value if isinstance(value, Paragraph) else says(value)
 
 
 def dollars(cents: int) -> str:

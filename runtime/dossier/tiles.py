@@ -15,6 +15,7 @@ from runtime.dossier.thumbnails import thumbnail
 from runtime.dossier.words import Clock, words
 
 PICTURE_HEIGHT = 38 * mm
+EXCERPT = 160
 Pictures = Sequence[tuple[EvidenceFile, bytes | None]]
 
 
@@ -44,7 +45,9 @@ def tile(
     ]
     if file.missing:
         said.append(says(file.missing, SMALL))
-    table = Table([[_picture(item, small, width, height)], [said]], colWidths=[width])
+    table = Table(
+        [[_picture(file, small, width, height)], [said]], colWidths=[width], hAlign="LEFT"
+    )
     table.setStyle(
         TableStyle(
             [
@@ -62,12 +65,9 @@ def tile(
     return table
 
 
-def _picture(
-    item: Mapping[str, Any], small: bytes | None, width: float, height: float
-) -> Flowable | Table:
+def _picture(file: EvidenceFile, small: bytes | None, width: float, height: float) -> Flowable:
     if small is None:
-        kind = (item["content_type"] or item["kind"]).upper()
-        empty = Table([[says(kind, LABEL)]], colWidths=[width], rowHeights=[height / 2])
+        empty = Table([[_excerpt(file)]], colWidths=[width], rowHeights=[height / 2])
         empty.setStyle(
             TableStyle(
                 [("ALIGN", (0, 0), (-1, -1), "CENTER"), ("VALIGN", (0, 0), (-1, -1), "MIDDLE")]
@@ -77,6 +77,14 @@ def _picture(
     across, down = ImageReader(BytesIO(small)).getSize()
     scale = min(width / across, height / down)
     return Image(BytesIO(small), across * scale, down * scale)
+
+
+def _excerpt(file: EvidenceFile) -> Flowable:
+    kind = file.item["content_type"] or file.item["kind"]
+    if kind == "text/plain" and file.content:
+        text = file.content[: 4 * EXCERPT].decode(errors="replace")
+        return says(text if len(text) <= EXCERPT else f"{text[:EXCERPT]}...", SMALL)
+    return says(kind.upper(), LABEL)
 
 
 def is_signature(item: Mapping[str, Any]) -> bool:

@@ -37,9 +37,20 @@ SAID: Final = {
 }
 
 
+ABBREVIATED: Final = frozenset({"nte", "qa", "sla", "sms"})
+
+
 def words(name: str) -> str:
     """Return an identifier as words."""
-    return name.replace("_", " ").strip().capitalize()
+    parts = name.replace("_", " ").lower().split()
+    said = " ".join(part.upper() if part in ABBREVIATED else part for part in parts)
+    return said[:1].upper() + said[1:]
+
+
+def duration(minutes: int) -> str:
+    """Return a number of minutes as people say it."""
+    hours, minutes = divmod(minutes, 60)
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)) or "0 min"
 
 
 def happened(event: Event) -> str | None:
@@ -62,13 +73,3 @@ class Clock:
             return "-"
         local = datetime.fromisoformat(instant).astimezone(self._zone)
         return f"{local:%b} {local.day}, {local:%Y  %H:%M %Z}"
-
-    def minutes(self, start: str, end: str) -> str:
-        """Return the time between two instants."""
-        span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
-        minutes = int(span.total_seconds()) // 60
-        sign, minutes = ("-" if minutes < 0 else ""), abs(minutes)
-        hours, minutes = divmod(minutes, 60)
-        days, hours = divmod(hours, 24)
-        parts = [f"{days} d"] * bool(days) + [f"{hours} h"] * bool(hours or days)
-        return sign + " ".join([*parts, f"{minutes} min"])
