@@ -30,7 +30,7 @@ fuzz: $(READY) ## call everything at random, CALLS=20000 times
 oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
 	$(BIN)/python -m tests.unit.clock_cases $(CASES)
 tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
-	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte
+	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte --timeout 3600
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo

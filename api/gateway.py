@@ -17,6 +17,7 @@ from api.surface import ToolSurface
 from policy.bundle import Bundle, ToolRule
 from policy.codes import Code
 from policy.model import Actor, Role
+from policy.pricing import PriceList
 from policy.values import parse_uuid
 from runtime.database import Pool
 from runtime.dossier.builder import Dossiers
@@ -38,6 +39,7 @@ class Gateway:
     pool: Pool
     dossiers: Dossiers | None
     """None without a key to sign them with."""
+    prices: PriceList
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -15,7 +15,7 @@ from policy.checkpoint import SignedCheckpoint
 from policy.dossier_verifier import FORMAT, MANIFEST, SIGNATURE, Member, archive
 from policy.model import Frozen
 
-PACKET = "dossier.pdf"
+PACKET, INVOICE = "dossier.pdf", "invoice.pdf"
 LISTED = ("artifact_type", "artifact_name", "artifact_hash")
 EXTENSIONS = {
     "image/jpeg": "jpg",
@@ -81,10 +81,15 @@ Sign = Callable[[bytes], bytes]
 
 
 def dossier(
-    record: Record, evidence: Sequence[EvidenceFile], packet: bytes, key_id: str, sign: Sign
+    record: Record,
+    evidence: Sequence[EvidenceFile],
+    papers: Mapping[str, bytes],
+    key_id: str,
+    sign: Sign,
 ) -> bytes:
-    """Return the archive. The same facts make the same bytes."""
-    members = [Member(PACKET, packet), *_records(record), *_evidence(evidence)]
+    """Return the archive; `papers` are what people read. The same facts make the same bytes."""
+    pages = [Member(name, content) for name, content in papers.items()]
+    members = [*pages, *_records(record), *_evidence(evidence)]
     manifest = Member(MANIFEST, canonical_bytes(_manifest(record, members, key_id)))
     signature = _json(SIGNATURE, {"key_id": key_id, "signature": sign(manifest.content).hex()})
     return archive([manifest, signature, *members])

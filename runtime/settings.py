@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     evidence_retention_mode: Annotated[RetentionMode, AnyCase] = RetentionMode.NONE
     evidence_retention_days: Positive = 2555
 
+    price_list: Path | None = None
+    """What a draft invoice charges where the caller supplies no lines; none: an example."""
+
     hold_expiry_grace_seconds: Natural = 900
     log_sink_path: Path | None = None
     traces_sink_path: Path | None = None

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from policy.bundle import Bundle
-from policy.dossier import EvidenceFile, Record, dossier
+from policy.dossier import INVOICE, PACKET, EvidenceFile, Record, dossier
 from policy.facts import Evidence
+from policy.invoice import ARTIFACT_TYPE
 from policy.model import Ticket
 from policy.shapes import evidence_shape
 from runtime.database import Connection
 from runtime.dossier.gathering import gather
+from runtime.dossier.invoice import render_invoice
 from runtime.dossier.packet import render_packet
 from runtime.settings import Settings
 from runtime.signing_keys import SigningKeys, signing_keys
@@ -46,9 +48,13 @@ class Dossiers:
         return await asyncio.to_thread(self._pack, record, files)
 
     def _pack(self, record: Record, files: Sequence[EvidenceFile]) -> bytes:
-        packet = render_packet(record, files)
+        papers = {PACKET: render_packet(record, files)}
+        for artifact in record.artifacts:
+            if artifact["artifact_type"] == ARTIFACT_TYPE:
+                invoice = artifact["artifact_payload"]
+                papers[INVOICE] = render_invoice(invoice, record.site, record.account)
         key_id = self.keys.signing_id or ""
-        return dossier(record, files, packet, key_id, lambda text: self.keys.sign(text).signature)
+        return dossier(record, files, papers, key_id, lambda text: self.keys.sign(text).signature)
 
     async def _file(self, ticket: Ticket, item: Evidence, room: int) -> EvidenceFile:
         """Return an item with its bytes, if they are the ticket's own and what was recorded.

@@ -17,12 +17,18 @@ from runtime.dossier.words import Clock, words
 
 MARGIN = 16 * mm
 BAND_HEIGHT = 32 * mm
+LETTER_COUNTRIES = frozenset({"US", "CA"})
+
+
+def page_size(country: str) -> tuple[float, float]:
+    """Return the paper that people use there."""
+    return LETTER if country.upper() in LETTER_COUNTRIES else A4
 
 
 def render_packet(record: Record, files: Sequence[EvidenceFile]) -> bytes:
     """Return the PDF."""
     clock = Clock(record.site["timezone"])
-    size = LETTER if record.site["country"].upper() in {"US", "CA"} else A4
+    size = page_size(record.site["country"])
     width = size[0] - 2 * MARGIN
     shown = pictures(files)
     story: list[Flowable] = [

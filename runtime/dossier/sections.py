@@ -19,6 +19,7 @@ from runtime.dossier.style import (
     listing,
     says,
     section,
+    side_by_side,
 )
 from runtime.dossier.tiles import Pictures, is_signature, tile
 from runtime.dossier.words import Clock, duration, happened, words
@@ -32,38 +33,22 @@ def overview(record: Record, clock: Clock, width: float) -> list[Flowable]:
     window = None
     if ticket["scheduled_start"]:
         window = f"{clock.show(ticket['scheduled_start'])} to {clock.show(ticket['scheduled_end'])}"
-    work = card(
-        [
-            ("Request", ticket["summary"]),
-            ("Type", words(ticket["incident_type"].lower()) if ticket["incident_type"] else None),
-            ("Priority", words(ticket["priority"].lower())),
-            ("Appointment", window),
-            ("Technician", record.technician),
-        ],
-        width / 2 - 2 * mm,
-    )
+    work = [
+        ("Request", ticket["summary"]),
+        ("Type", words(ticket["incident_type"]) if ticket["incident_type"] else None),
+        ("Priority", words(ticket["priority"])),
+        ("Appointment", window),
+        ("Technician", record.technician),
+    ]
     town = " ".join(filter(None, (site["city"], site["region"], site["postal_code"])))
     lines = (site["name"], site["address1"], site["address2"], town, site["country"])
-    place = card(
-        [
-            ("Site", "\n".join(filter(None, lines))),
-            ("Customer contact", ticket["customer_name"]),
-            ("Not to exceed", dollars(ticket["nte_cents"]) if ticket["nte_cents"] else None),
-            ("Ticket", ticket["id"]),
-        ],
-        width / 2 - 2 * mm,
-    )
-    both = Table([[work, place]], colWidths=[width / 2 + 2 * mm, width / 2 - 2 * mm])
-    both.setStyle(
-        TableStyle(
-            [
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LEFTPADDING", (0, 0), (-1, -1), 0),
-                ("RIGHTPADDING", (0, 0), (-1, -1), 0),
-            ]
-        )
-    )
-    return [both]
+    place = [
+        ("Site", "\n".join(filter(None, lines))),
+        ("Customer contact", ticket["customer_name"]),
+        ("Not to exceed", dollars(ticket["nte_cents"]) if ticket["nte_cents"] else None),
+        ("Ticket", ticket["id"]),
+    ]
+    return [side_by_side(work, place, width)]
 
 
 def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:

@@ -133,6 +133,25 @@ def card(facts: Sequence[tuple[str, object]], width: float) -> Table:
     return table
 
 
+def side_by_side(
+    left: Sequence[tuple[str, object]], right: Sequence[tuple[str, object]], width: float
+) -> Table:
+    """Return two cards beside each other."""
+    half, gap = width / 2, 2 * mm
+    cells = [[card(left, half - gap), card(right, half - gap)]]
+    both = Table(cells, colWidths=[half + gap, half - gap])
+    both.setStyle(
+        TableStyle(
+            [
+                ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                ("LEFTPADDING", (0, 0), (-1, -1), 0),
+                ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+            ]
+        )
+    )
+    return both
+
+
 def _value(value: object) -> Paragraph:
     return value if isinstance(value, Paragraph) else says(value)
 
