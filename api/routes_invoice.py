@@ -37,8 +37,6 @@ CSV, PDF = "text/csv; charset=utf-8", "application/pdf"
 STORED = """
 SELECT artifact_payload FROM closeout_artifacts WHERE ticket_id = $1 AND artifact_type = $2
 """
-    "SELECT artifact_payload FROM closeout_artifacts WHERE ticket_id = $1 AND artifact_type = $2"
-)
 PLACE = """
 SELECT name, address1, address2, city, region, postal_code, country FROM sites WHERE id = $1
 """
