@@ -1,9 +1,11 @@
 """Anchoring: no row is skipped, the log only grows, and what was tampered with is named."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 import pytest
 
@@ -110,8 +112,11 @@ async def test_many_at_once_make_one_log(
             await mine.anchor(*AT_ONCE)
 
     async def create() -> None:
+        conn = await asyncpg.connect(database_url)
+        mine = replace(runner, owner=conn)
         for _ in range(15):
-            await runner.create()
+            await mine.create()
+        await conn.close()
 
     await asyncio.gather(*(anchor_again_and_again() for _ in range(3)), create(), create())
     await Anchoring(pool, KEYS, None).anchor(*AT_ONCE)
