@@ -77,7 +77,8 @@ def _lines(invoice: Mapping[str, Any], width: float) -> Table:
         for line in invoice["invoice_lines"]
     ]
     heads = ("", "Item", "Kind", "Quantity", "Price", "Amount")
-    return listing(heads, rows, [width * part for part in (0.05, 0.41, 0.14, 0.12, 0.14, 0.14)])
+    widths = [width * part for part in (0.05, 0.41, 0.14, 0.12, 0.14, 0.14)]
+    return listing(heads, rows, widths, amounts=3)
 
 
 def _totals(invoice: Mapping[str, Any], width: float) -> Table:

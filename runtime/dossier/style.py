@@ -39,6 +39,7 @@ LABEL: Final = ParagraphStyle("label", SMALL, fontName=STRONG, fontSize=7, leadi
 CODE: Final = ParagraphStyle(
     "code", SMALL, fontName="Courier", fontSize=6.4, leading=8, splitLongWords=True
 )
+RIGHT_LABEL: Final = ParagraphStyle("right-label", LABEL, alignment=TA_RIGHT)
 HEADING: Final = ParagraphStyle(
     "heading",
     BOLD,
@@ -113,9 +114,16 @@ def section(title: str, *parts: Flowable) -> list[Flowable]:
     return [Paragraph(escape(title), HEADING), *parts]
 
 
-def listing(heads: Sequence[str], rows: Sequence[list[Any]], widths: Sequence[float]) -> Table:
-    """Return a table under a row of heads, which is repeated on every page."""
-    cells = [[says(head.upper(), LABEL) for head in heads], *rows]
+def listing(
+    heads: Sequence[str], rows: Sequence[list[Any]], widths: Sequence[float], amounts: int = 0
+) -> Table:
+    """Return a table under a row of heads, which is repeated on every page.
+
+    The last `amounts` columns hold amounts, which are aligned to the right.
+    """
+    styles = [LABEL] * (len(heads) - amounts) + [RIGHT_LABEL] * amounts
+    head = [says(text.upper(), style) for text, style in zip(heads, styles, strict=True)]
+    cells = [head, *rows]
     table = Table(cells, colWidths=list(widths), repeatRows=1)
     table.setStyle(_LISTING)
     return table
