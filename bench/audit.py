@@ -69,7 +69,7 @@ def audit_rows() -> list[dict[str, Any]]:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print the rows per second of the body: by the clock, and of this process's own core."""
+    """Print the rows per second of the body: by the clock, and of a core of this process alone."""
     used, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     yield
     wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
@@ -95,8 +95,9 @@ async def fill(url: str, rows: list[dict[str, Any]]) -> None:
     records = [tuple(row.values()) for row in rows]
     await conn.copy_records_to_table("audit_events", records=records, columns=columns)
     await conn.execute("ANALYZE")
-    with timed("queued by the insert's trigger"):
-        await conn.execute(QUEUE)
+    began = time.monotonic()
+    await conn.execute(QUEUE)
+    print(f"{'queued by Postgres':44} {ROWS / (time.monotonic() - began):>9,.0f} rows/s")
     await conn.close()
 
 
