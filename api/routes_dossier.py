@@ -1,6 +1,5 @@
 """The route of the closeout dossier: everything about one ticket, in one file."""
 
-import asyncio
 from collections.abc import Iterator
 
 from starlette.requests import Request
@@ -18,8 +17,6 @@ OK = 200
 DOSSIER_PATH = "/tickets/{ticketId}/dossier"
 MEDIA_TYPE = "application/zip"
 LISTS_EVIDENCE = "closeout.list_evidence"
-AT_ONCE = asyncio.Semaphore(2)
-"""Dossiers of this process that are in the making; each may take 200 MiB."""
 
 
 def dossier_routes() -> Iterator[Route]:
@@ -34,14 +31,13 @@ async def _dossier(request: Request) -> Answer:
     actor = await admitted(request, (*gateway.bundle.tools[LISTS_EVIDENCE].roles, Role.AUDIT))
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
     trail_of(request).ticket_id = str(ticket_id)
-    async with AT_ONCE:
-        try:
-            async with reading(gateway.pool, actor) as conn:
-                ticket, _ = await visible_ticket(conn, actor, ticket_id)
-                record, evidence = await gateway.dossiers.gather(conn, ticket)
-        except DATABASE_FAULTS as error:
-            raise ApiError(Code.DATABASE_UNAVAILABLE) from error
-        content = await gateway.dossiers.build(ticket, record, evidence)
+    try:
+        async with reading(gateway.pool, actor) as conn:
+            ticket, _ = await visible_ticket(conn, actor, ticket_id)
+            record, evidence = await gateway.dossiers.gather(conn, ticket)
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+    content = await gateway.dossiers.build(ticket, record, evidence)
     name = f"dossier-{ticket_id}.zip"
     headers = {
         "Content-Type": MEDIA_TYPE,

@@ -45,7 +45,7 @@ class Vault:
 
     def __init__(self, settings: Settings, bucket: str) -> None:
         self._settings = settings
-        self._bucket = bucket
+        self.bucket = bucket
 
     async def keep(self, key: str, content: bytes, content_type: str) -> Kept:
         """Store an object, locked where the bucket has Object Lock. Safe to repeat.
@@ -56,7 +56,7 @@ class Vault:
 
     def key_of(self, uri: str) -> str | None:
         """Return the key that a reference has in this bucket, None if it leads elsewhere."""
-        prefix = f"s3://{self._bucket}/"
+        prefix = f"s3://{self.bucket}/"
         return uri.removeprefix(prefix) if uri.startswith(prefix) else None
 
     async def read(
@@ -70,7 +70,8 @@ class Vault:
         return await asyncio.to_thread(self._keys_after, prefix, key)
 
     @cached_property
-    def _client(self) -> "S3Client":
+    def client(self) -> "S3Client":
+        """The store's client."""
         return s3_client(self._settings, self._settings.s3_endpoint_url, LIMIT_SECONDS)
 
     @cached_property
@@ -79,7 +80,7 @@ class Vault:
         if self._settings.evidence_retention_mode is not RetentionMode.NONE:
             return self._settings.evidence_retention_mode
         try:
-            found = self._client.get_object_lock_configuration(Bucket=self._bucket)
+            found = self.client.get_object_lock_configuration(Bucket=self.bucket)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] not in UNSUPPORTED:
                 raise
@@ -88,15 +89,15 @@ class Vault:
         return RetentionMode.GOVERNANCE if enabled else RetentionMode.NONE
 
     def _keep(self, key: str, content: bytes, content_type: str) -> Kept:
-        uri, lock, until = f"s3://{self._bucket}/{key}", {}, None
+        uri, lock, until = f"s3://{self.bucket}/{key}", {}, None
         if self._lock_mode is not RetentionMode.NONE:
             days = timedelta(days=self._settings.evidence_retention_days)
             until = datetime.now(UTC).replace(microsecond=0) + days
             lock = {"ObjectLockMode": self._lock_mode.value, "ObjectLockRetainUntilDate": until}
         options: Any = lock
         try:
-            stored = self._client.put_object(
-                Bucket=self._bucket,
+            stored = self.client.put_object(
+                Bucket=self.bucket,
                 Key=key,
                 Body=content,
                 ContentType=content_type,
@@ -113,19 +114,19 @@ class Vault:
         return Kept(uri, stored.get("VersionId"), until)
 
     def _found(self, key: str, uri: str) -> Kept:
-        head = self._client.head_object(Bucket=self._bucket, Key=key)
+        head = self.client.head_object(Bucket=self.bucket, Key=key)
         return Kept(uri, head.get("VersionId"), head.get("ObjectLockRetainUntilDate"))
 
     def _read(self, key: str, version_id: str | None, most_bytes: int | None) -> bytes:
         pinned: Any = {"VersionId": version_id} if version_id else {}
-        found = self._client.get_object(Bucket=self._bucket, Key=key, **pinned)
+        found = self.client.get_object(Bucket=self.bucket, Key=key, **pinned)
         with closing(found["Body"]) as body:
             if most_bytes is not None and found["ContentLength"] > most_bytes:
                 raise TooLargeError(key)
             return body.read()
 
     def _keys_after(self, prefix: str, key: str) -> list[str]:
-        found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, StartAfter=key)
+        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=key)
         return [each["Key"] for each in found.get("Contents", [])]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policy.bundle import Bundle
 from policy.dossier import INVOICE, PACKET, EvidenceFile, Record, dossier
@@ -20,6 +20,7 @@ from runtime.signing_keys import SigningKeys, signing_keys
 from runtime.vault import VAULT_FAULTS, TooLargeError, Vault, open_vault
 
 MOST_BYTES = 96 * 1024 * 1024
+AT_ONCE = 2
 SHA256_DIGITS = 64
 
 
@@ -30,6 +31,7 @@ class Dossiers:
     bundle: Bundle
     keys: SigningKeys
     vault: Vault | None
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def gather(self, conn: Connection, ticket: Ticket) -> tuple[Record, list[Evidence]]:
         """Return what a dossier needs of the database; `build` then works without it."""
@@ -41,11 +43,12 @@ class Dossiers:
         Files are read one after the other, so that what is too much does not depend on luck.
         """
         files, room = [], MOST_BYTES
-        for item in evidence:
-            file = await self._file(ticket, item, room)
-            room -= len(file.content or b"")
-            files.append(file)
-        return await asyncio.to_thread(self._pack, record, files)
+        async with self.turns:
+            for item in evidence:
+                file = await self._file(ticket, item, room)
+                room -= len(file.content or b"")
+                files.append(file)
+            return await asyncio.to_thread(self._pack, record, files)
 
     def _pack(self, record: Record, files: Sequence[EvidenceFile]) -> bytes:
         papers = {PACKET: render_packet(record, files)}

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 import pytest
+from botocore.exceptions import ClientError
 
 from policy.audit_chain import Fault
 from policy.checkpoint import object_key
@@ -35,6 +36,14 @@ async def runner(pool: Pool, owner: Connection) -> Runner:
 @pytest.fixture
 def anchoring(pool: Pool) -> Anchoring:
     return Anchoring(pool, KEYS, None)
+
+
+@pytest.fixture
+def vault(s3_settings: Settings) -> Vault:
+    """Open a new bucket with Object Lock, because what is locked stays."""
+    empty = Vault(s3_settings, f"log-{uuid4()}")
+    empty.client.create_bucket(Bucket=empty.bucket, ObjectLockEnabledForBucket=True)
+    return empty
 
 
 async def tamper(owner: Connection, statement: str, *values: object) -> None:
@@ -215,10 +224,9 @@ async def test_the_application_cannot_change_the_log(
 
 
 async def test_checkpoints_reach_the_object_store_locked_and_are_compared_with_it(
-    runner: Runner, pool: Pool, owner: Connection, database_url: str, s3_settings: Settings
+    runner: Runner, owner: Connection, database_url: str, vault: Vault
 ) -> None:
-    vault = Vault(s3_settings, BUCKET)
-    anchoring = Anchoring(pool, KEYS, vault)
+    anchoring = Anchoring(runner.pool, KEYS, vault)
     await anchored(runner, anchoring)
     await anchoring.store()
     stored = await owner.fetch("SELECT * FROM proof.stored_checkpoints ORDER BY number")
@@ -239,6 +247,24 @@ async def test_checkpoints_reach_the_object_store_locked_and_are_compared_with_i
     await tamper(owner, "DELETE FROM proof.stored_checkpoints WHERE number = 3")
     problems = [f.problem for f in await faults(database_url, vault)]
     assert f"the object store holds {object_key(3)}, the database does not" in problems
+
+
+async def test_a_stored_checkpoint_cannot_be_deleted_and_hiding_it_is_noticed(
+    runner: Runner, owner: Connection, database_url: str, vault: Vault
+) -> None:
+    anchoring = Anchoring(runner.pool, KEYS, vault)
+    await anchored(runner, anchoring)
+    await anchoring.store()
+    version = await owner.fetchval(
+        "SELECT object_version_id FROM proof.stored_checkpoints WHERE number = 3"
+    )
+    client, bucket = vault.client, vault.bucket
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.delete_object(Bucket=bucket, Key=object_key(3), VersionId=version)
+    # A newer version can hide it, not replace it.
+    client.put_object(Bucket=bucket, Key=object_key(3), Body=b"{}")
+    problems = [fault.problem for fault in await faults(database_url, vault)]
+    assert "it is not the one that the object store holds" in problems
 
 
 async def test_an_unreachable_store_only_delays_the_copies(
