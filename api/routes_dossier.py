@@ -34,10 +34,12 @@ async def _dossier(request: Request) -> Answer:
     try:
         async with reading(gateway.pool, actor) as conn:
             ticket, _ = await visible_ticket(conn, actor, ticket_id)
-            record, evidence = await gateway.dossiers.gather(conn, ticket)
+            found = await gateway.dossiers.gather(conn, ticket)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
-    content = await gateway.dossiers.build(ticket, record, evidence)
+    if found is None:  # imported, and untouched since: nothing is recorded that could be proven
+        raise ApiError(Code.NOT_FOUND)
+    content = await gateway.dossiers.build(ticket, *found)
     name = f"dossier-{ticket_id}.zip"
     headers = {
         "Content-Type": MEDIA_TYPE,

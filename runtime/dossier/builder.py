@@ -33,8 +33,13 @@ class Dossiers:
     vault: Vault | None
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def gather(self, conn: Connection, ticket: Ticket) -> tuple[Record, list[Evidence]]:
-        """Return what a dossier needs of the database; `build` then works without it."""
+    async def gather(
+        self, conn: Connection, ticket: Ticket
+    ) -> tuple[Record, list[Evidence]] | None:
+        """Return what a dossier needs of the database; `build` then works without it.
+
+        None for a ticket without a single audit row.
+        """
         return await gather(conn, self.bundle, ticket)
 
     async def build(self, ticket: Ticket, record: Record, evidence: Sequence[Evidence]) -> bytes:

@@ -69,8 +69,10 @@ class Filing:
         async with snapshot as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             await conn.execute(SET_TENANT, tenant_id)
             ticket = await _ticket(conn, ticket_id)
-            record, evidence = await self._dossiers.gather(conn, ticket)
-        content = await self._dossiers.build(ticket, record, evidence)
+            found = await self._dossiers.gather(conn, ticket)
+        if found is None:
+            raise LookupError("a closed ticket has audit rows")
+        content = await self._dossiers.build(ticket, *found)
         digest = hashlib.sha256(content).hexdigest()
         key = f"dossiers/{tenant_id}/{ticket_id}/{digest}.zip"
         kept = await self._vault.keep(key, content, MEDIA_TYPE)

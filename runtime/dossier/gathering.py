@@ -82,10 +82,17 @@ SELECT n.span_start, n.span_end, n.hash FROM proof.nodes n
 COMPLETIONS = ("tech.complete", "closeout.candidate", "dispatch.manual_bypass")
 
 
-async def gather(conn: Connection, bundle: Bundle, ticket: Ticket) -> tuple[Record, list[Evidence]]:
-    """Return the record of a ticket that the connection's tenant may see, and its evidence."""
+async def gather(
+    conn: Connection, bundle: Bundle, ticket: Ticket
+) -> tuple[Record, list[Evidence]] | None:
+    """Return the record of a ticket that the connection's tenant may see, and its evidence.
+
+    None if nothing was recorded of it.
+    """
     subject = ticket.id
     rows = await conn.fetch(EVENTS, subject)
+    if not rows:
+        return None
     events = [timeline_shape(dict(row)) | {"hash": row["hash"]} for row in rows]
     indexes = [row["log_index"] for row in rows]
     anchored = [index for index in indexes if index is not None]

@@ -117,5 +117,6 @@ async def build(pool: Pool, dossiers: Dossiers, subject: UUID) -> bytes:
         row = await conn.fetchrow("SELECT * FROM tickets WHERE id = $1", subject)
         assert row is not None
         ticket = Ticket(**{name: row[name] for name in Ticket.model_fields})
-        record, evidence = await dossiers.gather(conn, ticket)
-    return await dossiers.build(ticket, record, evidence)
+        found = await dossiers.gather(conn, ticket)
+    assert found is not None
+    return await dossiers.build(ticket, *found)

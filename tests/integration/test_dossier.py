@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -35,6 +36,20 @@ from tests.integration.command_runner import Runner, build_runner
 pytest_plugins = ["tests.integration.postgres_fixture", "tests.integration.s3_fixture"]
 
 PUBLIC = read_keys(KEYS.public_entries())
+ACCEPTED = """
+INSERT INTO command_log (command_id, ticket_id, tool_name, endpoint, actor_type, actor_id,
+    actor_role, request_id, request_hash, policy_bundle_version, policy_bundle_sha256)
+SELECT $1, ticket_id, tool_name, endpoint, actor_type, actor_id,
+       actor_role, request_id, request_hash, policy_bundle_version, policy_bundle_sha256
+  FROM command_log WHERE command_id = $2
+"""
+IMPORTED = """
+INSERT INTO tickets (account_id, site_id, summary, state, version, incident_type)
+VALUES ($1, $2, 'Old', 'IN_PROGRESS', 7, 'DOOR_WONT_LATCH') RETURNING id
+"""
+OLD_EVIDENCE = (
+    "INSERT INTO evidence_items (ticket_id, kind, uri) VALUES ($1, 'PHOTO', 's3://old/1')"
+)
 CASES = int(os.environ.get("TAMPER_CASES", "300"))
 VERIFIER = Path(dossier_verifier.__file__).read_bytes()
 
@@ -225,6 +240,44 @@ async def test_what_cannot_be_read_is_a_reference_and_says_why(
         "It could not be read when the dossier was made.",
         "What is stored is not what was recorded.",
     ]
+
+
+async def test_dossiers_of_all_sorts_of_tickets_are_whole(
+    runner: Runner, s3_settings: Settings
+) -> None:
+    new, cancelled = await runner.create(), await runner.scheduled()
+    forced = await runner.completed()
+    await runner.done("ticket.cancel", {"reason": "Gone"}, cancelled)
+    await runner.done("dispatch.manual_bypass", {"bypass_rationale": "Storm"}, forced)
+    override = {
+        "override_code": "OVERRIDE",
+        "override_reason": "The customer moved out yesterday",
+        "approver_role": "dispatcher",
+    }
+    await runner.done("ticket.force_close", override, forced)
+    repeated = await runner.in_progress()
+    hold = runner.command("dispatch.force_hold", {"reason": "Wrong part"}, repeated)
+    await runner.send(hold)
+    again = hold.model_copy(update={"command_id": uuid4()})
+    await runner.owner.execute(ACCEPTED, again.command_id, hold.command_id)
+    await runner.send(again)
+    pause = {"scope_type": "TICKET", "ticket_id": str(repeated)}
+    await runner.done("ops.autonomy.pause", pause)
+    imported = await runner.owner.fetchval(IMPORTED, runner.account, runner.site)
+    await runner.owner.execute(OLD_EVIDENCE, imported)
+    await runner.add_evidence(imported)
+    for ticket, state in (
+        (imported, "IN_PROGRESS"),
+        (new, "NEW"),
+        (cancelled, "CANCELLED"),
+        (forced, "CLOSED"),
+        (repeated, "ON_HOLD"),
+    ):
+        assert verify(await dossier_of(runner, s3_settings, ticket), PUBLIC)["state"] == state
+    await anchor(runner)
+    for ticket in (new, cancelled, forced, repeated, imported):
+        found = verify(await dossier_of(runner, s3_settings, ticket), PUBLIC)
+        assert found["anchored_rows"] == found["audit_rows"]
 
 
 async def test_a_hundred_items_are_built_in_five_seconds_and_verified_in_one(

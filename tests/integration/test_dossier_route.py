@@ -105,6 +105,18 @@ async def test_ids_and_scopes_are_checked(
     assert await code(ticket, X_Site_Scope=str(uuid4())) == (403, "FORBIDDEN_SCOPE")
 
 
+async def test_an_imported_ticket_has_no_dossier_before_its_first_command(
+    http: httpx.AsyncClient, runner: Runner
+) -> None:
+    ticket = await runner.owner.fetchval(
+        "INSERT INTO tickets (account_id, site_id, summary) VALUES ($1, $2, 'Old') RETURNING id",
+        runner.account,
+        runner.site,
+    )
+    assert (await get(http, f"/tickets/{ticket}/dossier")).status_code == 404
+    assert (await get(http, f"/tickets/{ticket}/invoice")).status_code == 200
+
+
 async def test_without_a_key_there_are_no_dossiers(env: Mapping[str, str], runner: Runner) -> None:
     ticket = await runner.create()
     unsigned = {name: text for name, text in env.items() if name != "DISPATCH_SIGNING_KEYS"}
