@@ -33,7 +33,7 @@ async def _dossier(request: Request) -> Answer:
     trail_of(request).ticket_id = str(ticket_id)
     try:
         async with reading(gateway.pool, actor) as conn:
-            ticket, _ = await visible_ticket(conn, actor, ticket_id)
+            ticket = (await visible_ticket(conn, actor, ticket_id)).ticket
             found = await gateway.dossiers.gather(conn, ticket)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error

@@ -76,7 +76,7 @@ async def _invoice(request: Request) -> Answer:
         raise invalid_query("format")
     try:
         async with reading(gateway_of(request).pool, actor) as conn:
-            ticket, at = await visible_ticket(conn, actor, ticket_id)
+            ticket, at, _ = await visible_ticket(conn, actor, ticket_id)
             draft = await _draft(request, conn, ticket, at)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error

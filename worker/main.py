@@ -82,8 +82,9 @@ async def run(settings: Settings) -> None:
             key = await command_key(settings, conn)
         client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
-        keeper = ClockKeeper(client, pool, installed_bundle(settings))
-        records = keeping_records(settings, pool, installed_bundle(settings))
+        bundle = installed_bundle(settings)
+        keeper = ClockKeeper(client, pool, bundle)
+        records = keeping_records(settings, pool, bundle)
         async with build_worker(client, settings, pool, key), records:
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)

@@ -7,14 +7,15 @@ from uuid import UUID
 
 from policy.bundle import Bundle
 from policy.checkpoint import SignedCheckpoint, read_checkpoint
+from policy.clock.facts import ClockFacts, read_clock
 from policy.dossier import Place, Record
 from policy.facts import CompletionContext, Evidence, Facts
 from policy.gate import run_gate, stored_attempt
 from policy.merkle import Span, Tree, inclusion_spans, leaf_hash, wanted_spans
 from policy.model import Ticket
 from policy.packet import requirements
-from policy.shapes import instant, ticket_shape, timeline_shape
-from policy.sla import sla_of
+from policy.shapes import ticket_shape, timeline_shape
+from policy.sla_report import sla_shape
 from policy.values import format_datetime
 from runtime.database import Connection
 
@@ -79,6 +80,7 @@ SELECT n.span_start, n.span_end, n.hash FROM proof.nodes n
   JOIN unnest($1::bigint[], $2::bigint[]) AS wanted (span_start, span_end)
  USING (span_start, span_end)
 """
+CLOCK = "SELECT sla_facts($1, $2, $3, $4)"
 COMPLETIONS = ("tech.complete", "closeout.candidate", "dispatch.manual_bypass")
 
 
@@ -117,11 +119,11 @@ async def gather(
     )
     gate = run_gate(bundle, facts, stored_attempt(completion, needed=False), all_uris=True)
     record = Record(
-        ticket=ticket_shape(bundle, ticket, facts.now),
+        ticket=ticket_shape(bundle, ticket, facts.now, await _clock(conn, ticket, always=False)),
         site=site,
         account=account,
         technician=await conn.fetchval(TECHNICIAN, ticket.assigned_tech_id),
-        sla=_sla(bundle, ticket, events),
+        sla=await _sla(conn, bundle, ticket, facts.now),
         approvals=await _listed(conn, APPROVALS, subject),
         escalations=await _listed(conn, ESCALATIONS, subject),
         completion=dict(completion.request) if completion else None,
@@ -177,24 +179,18 @@ def _completion(events: list[dict[str, Any]]) -> CompletionContext | None:
     return None
 
 
-def _sla(bundle: Bundle, ticket: Ticket, events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the ticket's target, and when the work was completed against it."""
-    done = [
-        event["created_at"]
-        for event in events
-        if event["after_state"] == "COMPLETED_PENDING_VERIFICATION"
-        and event["before_state"] == "IN_PROGRESS"
-    ]
-    sla = sla_of(bundle, ticket, ticket.updated_at)
-    deadline = instant(sla.deadline_at) or ""
-    completed = done[-1] if done else None
-    return {
-        "target_minutes": sla.target_minutes,
-        "started_at": instant(ticket.scheduled_start or ticket.created_at),
-        "deadline_at": deadline,
-        "completed_at": completed,
-        "met": None if completed is None else completed <= deadline,
-    }
+async def _clock(conn: Connection, ticket: Ticket, *, always: bool) -> ClockFacts | None:
+    """Return what the clock follows from; `always` also under the standard contract."""
+    place = (ticket.id, ticket.account_id, ticket.site_id)
+    return read_clock(await conn.fetchval(CLOCK, *place, always))
+
+
+async def _sla(conn: Connection, bundle: Bundle, ticket: Ticket, now: datetime) -> dict[str, Any]:
+    """Return every target with its deadline, and the ledger of the clock."""
+    clock = await _clock(conn, ticket, always=True)
+    if clock is None:
+        raise LookupError("the site and the account of a ticket exist")
+    return sla_shape(bundle, ticket, now, clock)
 
 
 async def _one(conn: Connection, statement: str, subject: UUID) -> dict[str, Any]:

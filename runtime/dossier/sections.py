@@ -9,7 +9,7 @@ from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table,
 from policy.dossier import Record
 from runtime.dossier.style import (
     BAD,
-    BODY,
+    BOLD,
     CODE,
     GOOD,
     SMALL,
@@ -25,6 +25,9 @@ from runtime.dossier.tiles import Pictures, is_signature, tile
 from runtime.dossier.words import Clock, duration, happened, words
 
 ACROSS = 3
+MOST_SPANS = 24
+TARGETS = ("response", "arrival", "resolution")
+OPEN = "#66727f"
 
 
 def overview(record: Record, clock: Clock, width: float) -> list[Flowable]:
@@ -52,20 +55,37 @@ def overview(record: Record, clock: Clock, width: float) -> list[Flowable]:
 
 
 def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
-    """Tell what was promised, and whether it was kept."""
+    """Tell what was promised, whether it was kept, and how the time was counted."""
     sla = record.sla
-    verdict = {True: ("Met", GOOD), False: ("Missed", BAD), None: ("Not completed", "#66727f")}
-    word, colour = verdict[sla["met"]]
-    result = Paragraph(f'<font color="{colour}"><b>{word}</b></font>', BODY)
-    row = [
-        says(clock.show(sla["started_at"])),
-        says(duration(sla["target_minutes"])),
-        says(clock.show(sla["deadline_at"])),
-        says(clock.show(sla["completed_at"])),
-        result,
+    rows = [
+        [
+            says(words(name)),
+            says(duration(target["target_minutes"])),
+            says(clock.show(target["due_at"])),
+            says(clock.show(target["met_at"])),
+            _verdict(target["status"]),
+        ]
+        for name in TARGETS
+        if (target := sla[name]) is not None
     ]
-    heads = ("Clock started", "Target", "Due", "Work completed", "Result")
-    parts: list[Flowable] = [listing(heads, [row], _shares(width, 26, 13, 24, 24, 13))]
+    heads = ("Target", "Time", "Due", "Met", "Result")
+    parts: list[Flowable] = [listing(heads, rows, _shares(width, 17, 13, 28, 28, 14))]
+    counted = ", ".join(
+        f"{words(kind).lower()} {duration(minutes)}" for kind, minutes in sla["minutes"].items()
+    )
+    parts.append(says(f"Contract {words(sla['contract']).lower()}; time: {counted}.", SMALL))
+    if 1 < len(sla["ledger"]) <= MOST_SPANS:
+        spans = [
+            [
+                says(clock.show(span["start"])),
+                says(clock.show(span["end"])),
+                says(words(span["kind"])),
+                says(words(span["reason"] or ""), SMALL),
+            ]
+            for span in sla["ledger"]
+        ]
+        book = listing(("From", "To", "Clock", "Because"), spans, _shares(width, 28, 28, 16, 28))
+        parts += [Spacer(0, 2 * mm), book]
     if record.escalations:
         rows = [
             [says(words(each["kind"])), says(each["level"]), says(clock.show(each["raised_at"]))]
@@ -74,6 +94,11 @@ def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
         raised = listing(("Escalation", "Level", "Raised"), rows, _shares(width, 50, 15, 35))
         parts += [Spacer(0, 2 * mm), raised]
     return section("Service level", *parts)
+
+
+def _verdict(status: str) -> Paragraph:
+    colour = {"met": GOOD, "missed": BAD, "breach": BAD}.get(status, OPEN)
+    return Paragraph(f'<font color="{colour}">{words(status)}</font>', BOLD)
 
 
 def timeline(record: Record, clock: Clock, width: float) -> list[Flowable]:
