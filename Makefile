@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CALLS ?= 20000
 CASES ?= 1000000
+CASES ?= 10000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -15,7 +16,8 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz oracle demo lint format types docs bench bench-reads bench-peers faults drill-restart drill-upgrade record-history lock clean help
+.PHONY: up test fuzz oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
+	faults drill-restart drill-upgrade record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -28,6 +30,8 @@ fuzz: $(READY) ## call everything at random, CALLS=20000 times
 
 oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
 	$(BIN)/python -m tests.unit.clock_cases $(CASES)
+tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
+	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte --timeout 3600
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo
@@ -49,6 +53,9 @@ docs: $(READY) ## write docs/toolset.md anew from the policy bundle
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench
+
+bench-audit: $(READY) ## measure anchoring and verification of 100,000 audit rows
+	$(BIN)/python -m bench.audit
 
 bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
 	$(BIN)/python -m bench.reads

@@ -197,6 +197,13 @@ class Gathering:
             "subject": Subject(**ticket) if ticket else None,
         }
 
+    async def approved_increase(self) -> Found:
+        """Return by how much approvals have raised the ticket's limit; only lines are judged."""
+        if not self.payload.lines:
+            return {}
+        total = await self.conn.fetchval(queries.APPROVED_INCREASE, self.command.ticket_id)
+        return {"approved_increase_cents": total}
+
     async def outbox(self) -> Found:
         """Return the message that the payload names, locked."""
         row = await self.conn.fetchrow(queries.OUTBOX, self.payload.outbox_id)

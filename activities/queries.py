@@ -25,6 +25,10 @@ APPROVAL = """
 SELECT id, status::text, evidence->>'return_state' AS return_state
   FROM approvals WHERE ticket_id = $1 AND id = $2
 """
+APPROVED_INCREASE = """
+SELECT coalesce(sum(amount_delta_cents), 0)::bigint FROM approvals
+ WHERE ticket_id = $1 AND status = 'APPROVED' AND approval_type = 'NTE_INCREASE'
+"""
 PENDING_APPROVALS = """
 SELECT id FROM approvals WHERE ticket_id = $1 AND status = 'PENDING' ORDER BY created_at, id
 """

@@ -19,7 +19,9 @@ from api.counters import Counters
 from api.opening import opened
 from api.routes_codec import codec_routes
 from api.routes_docs import docs_routes
+from api.routes_dossier import dossier_routes
 from api.routes_health import health_routes
+from api.routes_invoice import invoice_routes
 from api.routes_ops import ops_routes
 from api.routes_sms import sms_routes
 from api.routes_surface import surface_routes
@@ -75,6 +77,8 @@ def routes(bundle: Bundle) -> Iterator[Route]:
     yield from surface_routes()
     yield from health_routes()
     yield from ops_routes()
+    yield from dossier_routes()
+    yield from invoice_routes()
     yield from docs_routes(bundle)
 
 

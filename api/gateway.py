@@ -17,8 +17,10 @@ from api.surface import ToolSurface
 from policy.bundle import Bundle, ToolRule
 from policy.codes import Code
 from policy.model import Actor, Role
+from policy.pricing import PriceList
 from policy.values import parse_uuid
 from runtime.database import Pool
+from runtime.dossier.builder import Dossiers
 from runtime.settings import Settings
 
 
@@ -35,6 +37,9 @@ class Gateway:
     alerts: Alerts
     surface: ToolSurface
     pool: Pool
+    dossiers: Dossiers | None
+    """None without a key to sign them with."""
+    prices: PriceList
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -102,6 +102,11 @@ def path_parameter(name: str, schema: Mapping[str, Any] = TEXT) -> dict[str, Any
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
+def query_parameter(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optional parameter of the query."""
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
 def answer(
     schema: Mapping[str, Any], said: str = "Done.", media_type: str = JSON
 ) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from api.openapi_parts import (
     errors,
     header_parameters,
     path_parameter,
+    query_parameter,
 )
 from api.openapi_shapes import TEXT, reference
 from policy.codes import Code
@@ -55,10 +56,46 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     codes = (*IDENTITY, Code.DATABASE_UNAVAILABLE)
     alerts = _guarded("The alerts", answer(reference("Alerts")), codes)
     yield Operation("/ops/alerts", "get", alerts)
+    yield _dossier()
+    yield from _invoices()
     runbook = _open("A runbook", answer(TEXT, media_type=MARKDOWN))
     runbook["parameters"] = [path_parameter("file")]
     runbook["responses"] |= errors([Code.NOT_FOUND])
     yield Operation("/ops/runbooks/{file}", "get", runbook)
+
+
+def _dossier() -> Operation:
+    file = answer({"type": "string", "format": "binary"}, media_type="application/zip")
+    refusals = (Code.INVALID_TICKET_ID, Code.TICKET_NOT_FOUND, Code.FORBIDDEN_SCOPE)
+    codes = (*IDENTITY, *refusals, Code.NOT_FOUND, Code.DATABASE_UNAVAILABLE)
+    operation = _guarded(
+        "The closeout dossier of a ticket", file, codes, path_parameter("ticketId")
+    )
+    return Operation("/tickets/{ticketId}/dossier", "get", operation)
+
+
+def _invoices() -> Iterator[Operation]:
+    codes = (*IDENTITY, Code.INVALID_QUERY, Code.DATABASE_UNAVAILABLE)
+    refusals = (Code.INVALID_TICKET_ID, Code.TICKET_NOT_FOUND, Code.FORBIDDEN_SCOPE)
+    invoice = answer({"type": "object"})
+    for media_type in ("application/pdf", "text/csv"):
+        invoice["content"][media_type] = {"schema": TEXT}
+    operation = _guarded(
+        "The draft invoice of a ticket",
+        invoice,
+        (*codes, *refusals),
+        path_parameter("ticketId"),
+        query_parameter("format", {"enum": ["json", "pdf", "csv"]}),
+    )
+    yield Operation("/tickets/{ticketId}/invoice", "get", operation)
+    export = _guarded(
+        "Draft invoices for accounting",
+        answer(TEXT, media_type="text/csv"),
+        codes,
+        query_parameter("from", TEXT),
+        query_parameter("to", TEXT),
+    )
+    yield Operation("/exports/invoices", "get", export)
 
 
 def _health() -> Iterator[Operation]:

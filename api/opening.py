@@ -18,7 +18,9 @@ from api.sinks import metrics_sink
 from api.surface import ToolSurface
 from api.waiting import Outcomes
 from policy.bundle import Bundle
+from policy.pricing import load_price_list
 from runtime.database import Pool, assert_application_role, create_pool
+from runtime.dossier.builder import open_dossiers
 from runtime.settings import Settings
 from runtime.signing import command_key
 from runtime.store import EvidenceStore
@@ -64,6 +66,8 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
         alerts=Alerts(settings, bundle, counters, pool),
         surface=surface,
         pool=pool,
+        dossiers=open_dossiers(settings, bundle),
+        prices=load_price_list(settings.price_list),
     )
 
 

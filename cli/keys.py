@@ -1,4 +1,4 @@
-"""`dispatch keygen`: keys that encrypt what Temporal stores."""
+"""`dispatch keygen`: keys that encrypt what Temporal stores, and keys that sign records."""
 
 import secrets
 from datetime import UTC, datetime
@@ -6,14 +6,21 @@ from typing import Annotated
 
 import typer
 
-from cli.output import failed
+from cli.output import DataDir, failed, settings
 from runtime.codec import new_key
+from runtime.environment import ConfigurationError
+from runtime.signing_keys import VARIABLE, new_signing_key, signing_keys
+from runtime.stack import DEFAULT_DATA_DIR
 
 
 def keygen(
     key_id: Annotated[
         str, typer.Option("--id", help="Id of the key; if blank, today's date and a random part.")
     ] = "",
+    *,
+    signing: Annotated[
+        bool, typer.Option("--signing", help="Make an Ed25519 key for DISPATCH_SIGNING_KEYS.")
+    ] = False,
 ) -> None:
     """Make a key for DISPATCH_PAYLOAD_KEYS: AES-256, printed as `id:key`.
 
@@ -23,6 +30,21 @@ def keygen(
     """
     name = key_id or f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
     try:
-        typer.echo(new_key(name))
+        typer.echo(new_signing_key(name) if signing else new_key(name))
     except ValueError as fault:
         raise failed(str(fault)) from None
+
+
+def public_keys(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the public halves of DISPATCH_SIGNING_KEYS, one `id:public:key` a line.
+
+    Give them to whoever shall verify checkpoints and dossiers. In the variable itself such an
+    entry stands for a retired key, whose private half may be destroyed.
+    """
+    try:
+        ring = signing_keys(settings(data_dir))
+    except ConfigurationError as fault:
+        raise failed(str(fault)) from None
+    if ring is None:
+        raise failed(f"{VARIABLE} is not set: nothing is signed here")
+    typer.echo("\n".join(ring.public_entries()))

@@ -9,6 +9,7 @@ from cli import (
     agents,
     database,
     demo,
+    dossier,
     drill,
     keys,
     outbox,
@@ -57,6 +58,10 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
         "dispatch verify --ticket 94c09184-0e2f-5232-9361-45479ec0e9e2",
         "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/dispatch dispatch verify --json",
     ),
+    dossier.verify_dossier: (
+        "dispatch verify-dossier dossier.zip",
+        "dispatch verify-dossier dossier.zip --key $(cat public-keys)",
+    ),
     agents.mcp: (
         "DISPATCH_TOKEN=$(cat token) dispatch mcp",
         "dispatch mcp --as agent",
@@ -64,7 +69,9 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     keys.keygen: (
         "dispatch keygen",
         "DISPATCH_PAYLOAD_KEYS=$(dispatch keygen) dispatch up",
+        "DISPATCH_SIGNING_KEYS=$(dispatch keygen --signing) dispatch up",
     ),
+    keys.public_keys: ("dispatch public-keys > public-keys",),
     tokens.token: (
         "dispatch token --role dispatcher",
         f"dispatch token --role technician --technician {_DEMO_TECHNICIAN}",

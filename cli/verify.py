@@ -1,16 +1,21 @@
 """`dispatch verify`: the re-check of everything recorded."""
 
 import time
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
 import orjson
 import typer
 
-from cli.output import DataDir, Exit, failed, owner_database_url, run, say
+from cli.output import DataDir, Exit, failed, owner_database_url, run, say, settings
 from policy.audit_chain import Fault
 from policy.bundle import load_bundle
+from runtime.environment import ConfigurationError
+from runtime.log_verification import LogVerification
+from runtime.signing_keys import VARIABLE, signing_keys
 from runtime.stack import DEFAULT_DATA_DIR
+from runtime.vault import open_vault
 from runtime.verification import Scope, Verification
 
 _PROGRESS_SECONDS = 2.0
@@ -28,7 +33,8 @@ def verify(
     """Re-check every recorded row from Postgres and name those that were tampered with.
 
     Audit chains, transitions, tickets, sealed evidence, closeout packets, the command log and
-    stored answers must all tell the same. The exit code is 0 if they do, else 1.
+    stored answers must all tell the same, and so must the signed checkpoints of the audit log,
+    unless one ticket or tenant is meant. The exit code is 0 if they do, else 1.
 
     The login of DISPATCH_DATABASE_URL must see every tenant: the owner's, or a role with
     BYPASSRLS and SELECT. Without that variable the running embedded stack is meant.
@@ -36,7 +42,9 @@ def verify(
     url = owner_database_url(data_dir)
     if url is None:
         raise failed("no database: set DISPATCH_DATABASE_URL or start the stack (dispatch up)")
-    done, faults = run(_verify(url, Scope(ticket, tenant), quiet=as_json))
+    scope = Scope(ticket, tenant)
+    anchors = _anchors(url, data_dir) if scope == Scope() else None
+    done, faults = run(_verify(url, scope, anchors, quiet=as_json))
     if ticket is not None and not any(done.rows.values()):
         raise failed(f"nothing is recorded of ticket {ticket}")
     rate = done.rows["audit_events"] / done.seconds if done.seconds else 0.0
@@ -47,23 +55,45 @@ def verify(
             "rows": dict(done.rows),
             "seconds": round(done.seconds, 3),
             "audit_rows_per_second": round(rate),
+            "anchored_rows": anchors.rows if anchors else None,
+            "checkpoints": anchors.checkpoints if anchors else None,
         }
         typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         checked = ", ".join(f"{count:,} {table}" for table, count in sorted(done.rows.items()))
         typer.echo(f"checked {checked} in {done.seconds:.1f} s ({rate:,.0f} audit rows/s)")
+        if anchors is not None:
+            counts = f"{anchors.rows:,} anchored rows, {anchors.checkpoints:,} checkpoints"
+            typer.echo(f"checked {counts} in {anchors.seconds:.1f} s")
         typer.echo(f"TAMPERED: {len(faults)} faults" if faults else "whole")
     raise typer.Exit(Exit.FAILED if faults else Exit.DONE)
 
 
-async def _verify(url: str, scope: Scope, *, quiet: bool) -> tuple[Verification, list[Fault]]:
+def _anchors(url: str, data_dir: Path) -> LogVerification | None:
+    """Return the check of the anchored log, None where there are no keys to check it with."""
+    chosen = settings(data_dir)
+    try:
+        keys = signing_keys(chosen)
+    except ConfigurationError as fault:
+        raise failed(str(fault)) from None
+    if keys is None:
+        say(f"{VARIABLE} is not set: checkpoints are not checked")
+        return None
+    return LogVerification(url, keys, open_vault(chosen))
+
+
+async def _verify(
+    url: str, scope: Scope, anchors: LogVerification | None, *, quiet: bool
+) -> tuple[Verification, list[Fault]]:
     check = Verification(url, frozenset(load_bundle().pairs), scope, _Progress().tell)
-    faults: list[Fault] = []
-    async for fault in check.faults():
-        faults.append(fault)
-        if not quiet:
-            typer.echo(_line(fault))
-    return check, faults
+    faults: dict[object, Fault] = {}
+    for each in (check, anchors) if anchors else (check,):
+        async for fault in each.faults():
+            row = fault.row_id or fault
+            if row not in faults and not quiet:
+                typer.echo(_line(fault))
+            faults.setdefault(row, fault)
+    return check, list(faults.values())
 
 
 class _Progress:

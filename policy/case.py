@@ -51,6 +51,7 @@ class Need(StrEnum):
     UPLOAD = "upload"
     STORED = "stored"
     CONTROL = "control"
+    APPROVED_INCREASE = "approved_increase"
     OUTBOX = "outbox"
 
 

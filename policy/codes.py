@@ -63,6 +63,7 @@ class Code(StrEnum):
     MANUAL_REVIEW_REQUIRED = "MANUAL_REVIEW_REQUIRED"
     AUTONOMY_DISABLED = "AUTONOMY_DISABLED"
     QA_VERIFICATION_FAILED = "QA_VERIFICATION_FAILED"
+    NTE_EXCEEDED = "NTE_EXCEEDED"
     OUTBOX_NOT_FOUND = "OUTBOX_NOT_FOUND"
     OUTBOX_REPLAY_INVALID_STATE = "OUTBOX_REPLAY_INVALID_STATE"
     OUTBOX_CONFLICT = "OUTBOX_CONFLICT"
@@ -184,6 +185,9 @@ _SPECS = {
     ),
     Code.AUTONOMY_DISABLED: CodeSpec(409, "policy", "Autonomy is paused for this ticket."),
     Code.QA_VERIFICATION_FAILED: CodeSpec(409, None, "Quality assurance did not pass."),
+    Code.NTE_EXCEEDED: CodeSpec(
+        409, "policy", "The invoice is above what the customer has allowed."
+    ),
     Code.OUTBOX_NOT_FOUND: CodeSpec(404, None, "There is no outbox row with this id."),
     Code.OUTBOX_REPLAY_INVALID_STATE: CodeSpec(
         409, None, "Only a dead-lettered outbox row can be replayed."

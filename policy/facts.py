@@ -254,3 +254,4 @@ class Facts(Frozen):
     control: AutonomyControl | None = None
     subject: Subject | None = None
     outbox: OutboxRow | None = None
+    approved_increase_cents: int = 0

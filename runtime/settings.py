@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     payload_keys: SecretStr | None = None
     """Encrypt what Temporal stores: `id:key,id:key`, the first one seals, every one opens."""
 
+    signing_keys: SecretStr | None = None
+    """Sign checkpoints and dossiers: `id:key,id:key`, the first one signs; none: neither exists."""
+
     s3_endpoint_url: HttpUrl | None = None
     s3_public_endpoint_url: HttpUrl | None = None
     s3_region: str = "us-east-1"
@@ -114,6 +117,9 @@ class Settings(BaseSettings):
     evidence_content_types: Words = EVIDENCE_CONTENT_TYPES
     evidence_retention_mode: Annotated[RetentionMode, AnyCase] = RetentionMode.NONE
     evidence_retention_days: Positive = 2555
+
+    price_list: Path | None = None
+    """What a draft invoice charges where the caller supplies no lines; none: an example."""
 
     hold_expiry_grace_seconds: Natural = 900
     log_sink_path: Path | None = None

@@ -58,8 +58,8 @@ class EvidenceStore:
         self._client: S3Client | None = None
         self._signer: S3Client | None = None
         if settings.s3_bucket:
-            self._client = _client(settings, settings.s3_endpoint_url, self._limit)
-            self._signer = _client(settings, settings.s3_public_endpoint_url, self._limit)
+            self._client = s3_client(settings, settings.s3_endpoint_url, self._limit)
+            self._signer = s3_client(settings, settings.s3_public_endpoint_url, self._limit)
 
     async def head(self, uri: str, version_id: str | None) -> LookUp:
         """Return what is stored under `uri`, of the pinned version where there is one."""
@@ -172,7 +172,8 @@ class EvidenceStore:
         return stored.model_copy(update={"retention_until": until})
 
 
-def _client(settings: Settings, endpoint_url: str | None, limit: float) -> "S3Client":
+def s3_client(settings: Settings, endpoint_url: str | None, limit: float) -> "S3Client":
+    """Return a client of the configured store that waits `limit` seconds for an answer."""
     secret = settings.s3_secret_access_key
     return boto3.client(
         "s3",

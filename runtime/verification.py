@@ -113,7 +113,7 @@ class Verification:
     async def faults(self) -> AsyncIterator[Fault]:
         """Yield every tampered row once. Raises `BlindRoleError` where rows would be hidden."""
         began = time.monotonic()
-        async with _reading(self.url) as conn, _reading(self.url) as second:
+        async with reading(self.url) as conn, reading(self.url) as second:
             await _must_see_everything(conn)
             snapshot = await conn.fetchval("SELECT pg_export_snapshot()")
             await second.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
@@ -205,7 +205,7 @@ class Verification:
         cursor = await conn.cursor(statement, self.scope.ticket, self.scope.tenant)
         while rows := await cursor.fetch(BATCH_ROWS):
             self.rows["audit_events"] += len(rows)
-            yield [{**timeline_shape(row), "hash": row["hash"]} for row in map(dict, rows)]
+            yield [timeline_shape(row) | {"hash": row["hash"]} for row in map(dict, rows)]
 
     def _grouped(
         self, table: str, rows: Sequence[asyncpg.Record]
@@ -218,7 +218,7 @@ class Verification:
 
 
 @asynccontextmanager
-async def _reading(url: str) -> AsyncIterator[Connection]:
+async def reading(url: str) -> AsyncIterator[Connection]:
     """Open a read-only snapshot in the role of the login; jsonb values are Python objects."""
     conn = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
     try:

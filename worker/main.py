@@ -25,6 +25,7 @@ from runtime.store import EvidenceStore
 from runtime.temporal import connect_temporal, ensure_search_attributes
 from runtime.tracing import open_tracing
 from worker.clocks import ClockKeeper
+from worker.records import keeping_records
 from worker.sandbox import ContextFreeRunner
 from workflows.ticket import TicketWorkflow
 
@@ -98,8 +99,10 @@ async def run(settings: Settings) -> None:
             key = await command_key(settings, conn)
         client = await connect_temporal(settings, interceptors=tracing.interceptors)
         await ensure_search_attributes(client)
-        keeper = ClockKeeper(client, pool, installed_bundle(settings))
-        async with build_worker(client, settings, pool, key):
+        bundle = installed_bundle(settings)
+        keeper = ClockKeeper(client, pool, bundle)
+        records = keeping_records(settings, pool, bundle)
+        async with build_worker(client, settings, pool, key), records:
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)
             log.info("worker.stopping")

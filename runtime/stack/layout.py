@@ -111,6 +111,7 @@ class LayoutBuilder:
     def _add_defaults(self) -> None:
         self._env.setdefault("DISPATCH_TEMPORAL_NAMESPACE", _DEFAULT_NAMESPACE)
         self._env.setdefault("DISPATCH_TEMPORAL_TASK_QUEUE", _DEFAULT_TASK_QUEUE)
+        self._env.setdefault("DISPATCH_SIGNING_KEYS", self._secrets.signing_key)
         if not self._environ.get("NODE_ENV"):
             self._env.setdefault("DISPATCH_ENV", "development")
         if self._env.keys().isdisjoint(_AUTH_KEYS):

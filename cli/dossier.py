@@ -1,0 +1,53 @@
+"""`dispatch verify-dossier`: the check of a dossier, here with the installation's own keys."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from cli.output import DataDir, Exit, failed, settings
+from policy.dossier_verifier import BadItemError, read_keys, verify
+from runtime.environment import ConfigurationError
+from runtime.signing_keys import signing_keys
+from runtime.stack import DEFAULT_DATA_DIR
+
+
+def verify_dossier(
+    file: Annotated[Path, typer.Argument(help="The dossier, a ZIP file.", exists=True)],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID:public:KEY", help="A public key; else the configured ones."),
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a dossier offline, every byte of it, and name the first bad item.
+
+    The file `policy/dossier_verifier.py` does the same alone, with Python's standard library:
+    give it to whoever does not trust this installation.
+    """
+    try:
+        keys = read_keys(key or _configured(data_dir))
+        found = verify(file.read_bytes(), keys)
+    except BadItemError as bad:
+        if as_json:
+            typer.echo(orjson.dumps({"whole": False, "item": bad.item, "problem": bad.problem}))
+        else:
+            typer.echo(f"NOT WHOLE: {bad}")
+        raise typer.Exit(Exit.FAILED) from None
+    except (ConfigurationError, ValueError, OSError) as fault:
+        raise failed(str(fault)) from None
+    if as_json:
+        typer.echo(orjson.dumps({"whole": True, **found}, option=orjson.OPT_INDENT_2))
+    else:
+        typer.echo("\n".join(f"{name}: {value}" for name, value in found.items()))
+        typer.echo("whole")
+
+
+def _configured(data_dir: Path) -> list[str]:
+    ring = signing_keys(settings(data_dir))
+    if ring is None:
+        raise ConfigurationError("name the issuer's key: --key ID:public:KEY")
+    return ring.public_entries()

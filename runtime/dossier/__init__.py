@@ -1,0 +1,1 @@
+"""Building closeout dossiers: gathering, the packet as PDF, the archive."""
