@@ -2,8 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CALLS ?= 20000
-CASES ?= 1000000
-CASES ?= 10000
+oracle: CASES ?= 1000000
+tamper: CASES ?= 10000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -30,6 +30,7 @@ fuzz: $(READY) ## call everything at random, CALLS=20000 times
 
 oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
 	$(BIN)/python -m tests.unit.clock_cases $(CASES)
+
 tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
 	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte --timeout 3600
 

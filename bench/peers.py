@@ -1,13 +1,14 @@
-"""`make bench-peers`: the HTTP path beside DBOS and Restate, in one run on one machine.
+"""`make bench-peers`: Temporal beside DBOS and Restate, in one run on one machine.
 
 What is compared, and why it is fair:
 
-* All drive eight commands a ticket over keep-alive HTTP on loopback, each when the one before was
-  answered, and commit to the same tables of one Postgres, with its default durability (fsync on).
-  Per command the peers write the rows of `bench/floor_rows.py`, which are those of the product,
-  through the same asyncpg code with a pool of the same size. They judge nothing: no token, key,
-  signature or policy is checked, and nothing is shown to operators. Ours does all of it. One
-  thing favours ours: the embedded Temporal syncs its own database to disk at checkpoints only.
+* All drive eight commands a ticket on loopback, each when the one before was answered, and commit
+  to the same tables of one Postgres, with its default durability (fsync on). The peers and the
+  bare loop on Temporal ("floor") write the rows of `bench/floor_rows.py`, which are those of the
+  product, through the same asyncpg code with a pool of the same size. They judge nothing: no token,
+  key, signature or policy is checked, and nothing is shown to operators. So the bare loop is what
+  compares engine with engine. The HTTP path, which does all of it, is shown beside them. One thing
+  favours ours: the embedded Temporal syncs its own database to disk at checkpoints only.
 * The loops take turns in short rounds, in alternating order. Every engine runs all the time and
   is idle while the others are measured. Only ratios within one run mean anything.
 
@@ -23,8 +24,9 @@ How the peers are tuned:
   whose store would cost it more; the commit is one `ctx.run`. Its service speaks HTTP/2.
 * Both serve from one process with Granian on uvloop, which was faster than Hypercorn.
 
-The budget: ahead of DBOS where it does the same work, at least level with Restate. The peers are
-pinned in `requirements/peers.txt` and the Makefile, and installed in `.venv/peers` by that target.
+The budget: the bare loop ahead of DBOS where it does the same work, at least level with Restate.
+The peers are pinned in `requirements/peers.txt` and the Makefile, and installed in `.venv/peers` by
+that target.
 """
 
 import argparse
@@ -32,7 +34,10 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
+from temporalio.client import Client
 
+from bench.floor_client import FloorClient
+from bench.floor_worker import floor_worker
 from bench.machine import BENCH_DIR, Machine, on_a_machine
 from bench.peer_parts import Peers
 from bench.report import (
@@ -48,14 +53,13 @@ from bench.report import (
 from bench.rounds import FULL, QUICK, Bench, Kind, Results
 
 FIGURES = BENCH_DIR / "peers.json"
-RATIO = "to HTTP path"
 
 
 def budget(results: Results) -> Iterator[Line]:
-    """Yield the budget: the throughput of the HTTP path as a ratio to that of the peers."""
+    """Yield the budget: the throughput of the bare loop as a ratio to that of the peers."""
     for kind in (Kind.DBOS, Kind.RESTATE):
-        text = f"throughput at {BUSY} in flight / {kind}"
-        yield Line(text, rate_ratio(results, kind), 1.0, at_least=True)
+        text = f"bare loop, throughput at {BUSY} in flight / {kind}"
+        yield Line(text, rate_ratio(results, Kind.LOCAL, kind), 1.0, at_least=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,12 +70,19 @@ def main(arguments: Sequence[str]) -> int:
     peers = Peers()
 
     async def measure(machine: Machine) -> Results:
-        loops = {Kind.HTTP: machine.http_path.lanes, **peers.loops(machine.place)}
-        return await Bench(machine, loops).measure(plan)
+        chosen = machine.settings
+        client = await Client.connect(chosen.temporal_address, namespace=chosen.temporal_namespace)
+        async with FloorClient(client, machine.database_url, machine.place) as floor:
+            loops = {
+                Kind.LOCAL: floor.lanes(local=True),
+                Kind.HTTP: machine.http_path.lanes,
+                **peers.loops(machine.place),
+            }
+            return await Bench(machine, loops).measure(plan)
 
-    results = on_a_machine(peers.parts, measure)
+    results = on_a_machine(lambda machine: [floor_worker(machine), *peers.parts(machine)], measure)
     console = Console(width=WIDTH)
-    console.print(loops_table(results, Kind.HTTP, RATIO))
+    console.print(loops_table(results, Kind.LOCAL, "to floor"))
     console.print(cpu_table(results))
     return conclude(FIGURES, {"loops": loop_figures(results)}, list(budget(results)))
 

@@ -47,7 +47,7 @@ class Report:
         """Yield the budget: ratios of the HTTP path to the bare loop with a local activity."""
         yield Line(
             f"throughput at {BUSY} in flight / floor",
-            rate_ratio(self.results, Kind.LOCAL),
+            rate_ratio(self.results, Kind.HTTP, Kind.LOCAL),
             0.8,
             at_least=True,
         )
@@ -89,9 +89,9 @@ class Report:
         return ours.round.percentile(percent) / floor.round.percentile(percent)
 
 
-def rate_ratio(results: Results, kind: Kind, level: int = BUSY) -> float:
-    """Return the throughput of the HTTP path, as a ratio to that of another loop."""
-    return results[Kind.HTTP, level].round.rate / results[kind, level].round.rate
+def rate_ratio(results: Results, ours: Kind, other: Kind) -> float:
+    """Return the throughput of one loop as a ratio to that of another, where both are busy."""
+    return results[ours, BUSY].round.rate / results[other, BUSY].round.rate
 
 
 def conclude(path: Path, figures: dict[str, Any], budget: Sequence[Line]) -> int:

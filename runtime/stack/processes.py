@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 _CLOCK_TOLERANCE_SECONDS = 2.0
 _POLL_SECONDS = 0.05
+_NAMELESS_SECONDS = 1.0
+_INSTANT_SECONDS = 0.001
 
 
 class ProcessRecord(BaseModel):
@@ -31,11 +33,19 @@ def record(pid: int, stop_signal: int = signal.SIGTERM) -> ProcessRecord | None:
         return ProcessRecord(
             pid=pid,
             started_at=process.create_time(),
-            command=tuple(process.cmdline()),
+            command=_command(process),
             stop_signal=int(stop_signal),
         )
     except psutil.Error:
         return None
+
+
+def _command(process: psutil.Process) -> tuple[str, ...]:
+    """Return the command line; a process that has just been started has none for an instant."""
+    deadline = time.monotonic() + _NAMELESS_SECONDS
+    while not (command := tuple(process.cmdline())) and time.monotonic() < deadline:
+        time.sleep(_INSTANT_SECONDS)
+    return command
 
 
 def is_running(known: ProcessRecord) -> bool:
