@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 CALLS ?= 20000
 oracle: CASES ?= 1000000
 tamper: CASES ?= 10000
+FILES ?= 1000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -16,7 +17,7 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
+.PHONY: up test fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
 	faults drill-restart drill-upgrade record-history lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
@@ -33,6 +34,9 @@ oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=100
 
 tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
 	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte --timeout 3600
+
+uploads: $(READY) ## upload FILES=1000 files of up to 50 MB over a bad wire, from clients that are killed
+	UPLOAD_STORM_FILES=$(FILES) $(BIN)/pytest -s tests/faults/test_upload_storm.py
 
 demo: $(READY) ## walk one ticket from creation to closure, step by step
 	@$(BIN)/dispatch demo

@@ -182,8 +182,9 @@ class Gathering:
         return {"hold": HoldSnapshot(**row) if row else None}
 
     async def upload(self) -> Found:
-        """Return the announced upload that the payload names."""
-        return {"upload": await upload_of(self.conn, self.command.ticket_id, self.payload.uri)}
+        """Return the announced upload that the payload names, and what it would be twice."""
+        upload = await upload_of(self.conn, self.command.ticket_id, self.payload.uri)
+        return {"upload": upload, "twin": upload and await twin_of(self.conn, upload)}
 
     async def control(self) -> Found:
         """Return the autonomy row of the payload's scope, and where its ticket belongs."""
@@ -222,6 +223,13 @@ async def upload_of(conn: Connection, ticket_id: UUID | None, uri: str) -> Uploa
     """Return the upload of a ticket with this uri, or None."""
     row = await conn.fetchrow(queries.UPLOAD, ticket_id, uri)
     return Upload(**row) if row else None
+
+
+async def twin_of(conn: Connection, upload: Upload) -> Evidence | None:
+    """Return the ticket's evidence of the same bytes, kind and evidence key, or None."""
+    wanted = (upload.ticket_id, upload.sha256, upload.kind, upload.evidence_key)
+    row = await conn.fetchrow(queries.TWIN, *wanted)
+    return Evidence(**row) if row else None
 
 
 async def evidence_of(conn: Connection, ticket_id: UUID | None) -> tuple[Evidence, ...]:

@@ -24,8 +24,8 @@ class ObjectStore(Protocol):
         """Return a signed PUT of exactly this object; None without a store that answers."""
         ...
 
-    async def accept(self, upload: Upload) -> StoredObject | None:
-        """Return what is stored for `upload`, locked if it is what was announced.
+    async def accept(self, upload: Upload, *, lock: bool = True) -> StoredObject | None:
+        """Return what is stored for `upload`, locked and inspected if it is what was announced.
 
         None when the store cannot be asked, or refuses the lock.
         """

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from activities import queries
-from activities.gathering import Pool, evidence_of, reading, upload_of
+from activities.gathering import Pool, evidence_of, reading, twin_of, upload_of
 from activities.object_store import ObjectStore, look_up_all
 from contracts.signing import is_bound
 from policy.bundle import Bundle
@@ -88,8 +88,9 @@ class Outside:
         async with reading(self._pool, command.actor.tenant_id) as conn:
             upload = await upload_of(conn, command.ticket_id, payload.uri)
             state = await conn.fetchval(queries.STATE, command.ticket_id)
-        if upload is None or upload.evidence_item_id is not None:
+            twin = None if upload is None else await twin_of(conn, upload)
+        if upload is None or upload.evidence_item_id is not None or upload.abandoned:
             return None
         if state not in (self._bundle.tools[command.tool].from_states or ()):
             return None
-        return await self._store.accept(upload)
+        return await self._store.accept(upload, lock=twin is None)

@@ -63,9 +63,10 @@ STATEMENTS: Mapping[type[Write], str] = {
     InsertUpload: """
         INSERT INTO evidence_uploads (id, tenant_id, ticket_id, bucket, object_key, kind,
                                       evidence_key, content_type, size_bytes, sha256, created_by,
-                                      request_id, expires_at)
+                                      request_id, expires_at, multipart_id, part_bytes)
         SELECT r.id, $2, r.ticket_id, r.bucket, r.object_key, r.kind, r.evidence_key,
-               r.content_type, r.size_bytes, r.sha256, r.created_by, r.request_id, r.expires_at
+               r.content_type, r.size_bytes, r.sha256, r.created_by, r.request_id, r.expires_at,
+               r.multipart_id, r.part_bytes
           FROM jsonb_populate_record(NULL::evidence_uploads, $1) r
     """,
     FinalizeUpload: """

@@ -1,4 +1,4 @@
-"""The four alerts: what has gone wrong too often (contract 15.3)."""
+"""The alerts: what has gone wrong too often (contract 15.3), and evidence that is damaged."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,9 @@ from runtime.logging import append_line
 from runtime.settings import Settings
 
 RESTING = "SELECT resting_tickets($1, $2)"
+DAMAGED = "SELECT failed_evidence_checks()"
 STUCK = "STUCK_SCHEDULING"
+EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
 SIGNALS = {
     STUCK: "stuck_scheduling_count",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
@@ -73,9 +75,12 @@ class Alerts:
             },
             "signals": {SIGNALS[alert]: count for alert, count in counts.items()},
             "alerts": [
-                self._alert(alert, count)
-                for alert, count in counts.items()
-                if count >= self._thresholds[alert]
+                *(
+                    self._alert(alert, count)
+                    for alert, count in counts.items()
+                    if count >= self._thresholds[alert]
+                ),
+                *await self._damaged_evidence(),
             ],
             "runbooks": runbook_paths(),
             "metrics": {"generated_at": now, "counters": self._counters.snapshot()},
@@ -90,6 +95,19 @@ class Alerts:
         states = [state.value for state in self._bundle.stuck_scheduling.states]
         count: int = await self._pool.fetchval(RESTING, states, datetime.now(UTC) - rests)
         return count
+
+    async def _damaged_evidence(self) -> list[dict[str, Any]]:
+        """Return the alert of stored evidence that is not what was recorded, if there is any."""
+        count: int = await self._pool.fetchval(DAMAGED)
+        alert = {
+            "code": EVIDENCE_DAMAGED,
+            "severity": "warning",
+            "count": count,
+            "threshold": 1,
+            "runbook": PREFIX + EVIDENCE_RUNBOOK,
+            "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
+        }
+        return [alert] if count else []
 
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}

@@ -20,6 +20,7 @@ from api.opening import opened
 from api.routes_codec import codec_routes
 from api.routes_docs import docs_routes
 from api.routes_dossier import dossier_routes
+from api.routes_evidence import evidence_routes
 from api.routes_health import health_routes
 from api.routes_invoice import invoice_routes
 from api.routes_ops import ops_routes
@@ -74,6 +75,7 @@ def routes(bundle: Bundle) -> Iterator[Route]:
     """Yield everything the gateway answers."""
     yield from tool_routes(bundle)
     yield Route("GET", "/commands/{command_id}", command_status)
+    yield from evidence_routes()
     yield from surface_routes()
     yield from health_routes()
     yield from ops_routes()

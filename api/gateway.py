@@ -21,6 +21,7 @@ from policy.pricing import PriceList
 from policy.values import parse_uuid
 from runtime.database import Pool
 from runtime.dossier.builder import Dossiers
+from runtime.evidence_vault import EvidenceVault
 from runtime.settings import Settings
 
 
@@ -40,6 +41,7 @@ class Gateway:
     dossiers: Dossiers | None
     """None without a key to sign them with."""
     prices: PriceList
+    vault: EvidenceVault
 
 
 def gateway_of(request: Request) -> Gateway:

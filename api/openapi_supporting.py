@@ -17,6 +17,7 @@ from api.openapi_parts import (
     query_parameter,
 )
 from api.openapi_shapes import TEXT, reference
+from api.routes_evidence import LINK_PATH, UPLOAD_PATH, VARIANTS
 from policy.codes import Code
 
 MARKDOWN, PLAIN = "text/markdown", "text/plain"
@@ -45,6 +46,7 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     yield Operation(
         "/tools", "get", _guarded("The closed toolset", answer(reference("ToolList")), IDENTITY)
     )
+    yield from _evidence()
     yield Operation("/tools/{name}", "post", _tool_call(call_codes))
     yield from _health()
     metrics = _guarded("Counters of this process", answer(reference("Metrics")), IDENTITY)
@@ -96,6 +98,23 @@ def _invoices() -> Iterator[Operation]:
         query_parameter("to", TEXT),
     )
     yield Operation("/exports/invoices", "get", export)
+
+
+def _evidence() -> Iterator[Operation]:
+    codes = (
+        *(*IDENTITY, Code.NOT_FOUND, Code.INVALID_QUERY, Code.TICKET_NOT_FOUND),
+        *(Code.FORBIDDEN_SCOPE, Code.DATABASE_UNAVAILABLE, Code.OBJECT_STORE_UNAVAILABLE),
+    )
+    for path, summary, shape, variable in (
+        (LINK_PATH, "A signed link to download evidence", "EvidenceLink", "evidenceId"),
+        (UPLOAD_PATH, "How far an upload is", "UploadStatus", "uploadId"),
+    ):
+        parameters = [path_parameter("ticketId"), path_parameter(variable)]
+        if path == LINK_PATH:
+            schema = {"type": "string", "enum": list(VARIANTS)}
+            parameters.append({"name": "variant", "in": "query", "schema": schema})
+        answered = answer(reference(shape))
+        yield Operation(path, "get", _guarded(summary, answered, codes, *parameters))
 
 
 def _health() -> Iterator[Operation]:

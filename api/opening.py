@@ -21,6 +21,7 @@ from policy.bundle import Bundle
 from policy.pricing import load_price_list
 from runtime.database import Pool, assert_application_role, create_pool
 from runtime.dossier.builder import open_dossiers
+from runtime.evidence_vault import EvidenceVault
 from runtime.settings import Settings
 from runtime.signing import command_key
 from runtime.store import EvidenceStore
@@ -68,6 +69,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
         pool=pool,
         dossiers=open_dossiers(settings, bundle),
         prices=load_price_list(settings.price_list),
+        vault=EvidenceVault(store.s3),
     )
 
 

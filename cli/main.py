@@ -11,6 +11,7 @@ from cli import (
     demo,
     dossier,
     drill,
+    evidence,
     keys,
     outbox,
     release,
@@ -91,9 +92,10 @@ app = typer.Typer(
 )
 for command, examples in _EXAMPLES.items():
     app.command(epilog="\n".join(["\b", "Examples:", *(f"  {each}" for each in examples)]))(command)
+app.add_typer(evidence.app, name="evidence", help="Hold, release and redact evidence.")
 app.add_typer(outbox.app, name="outbox", help="Deliver, list and replay messages.")
 app.add_typer(webhooks.app, name="webhook", help="Say who is told of what happens.")
-add_tools(app, load_bundle(), {("outbox",): outbox.app})
+add_tools(app, load_bundle(), {("outbox",): outbox.app, ("evidence",): evidence.app})
 
 
 def main() -> None:

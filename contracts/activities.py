@@ -4,8 +4,15 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
-from contracts.names import ESCALATE, EXECUTE_COMMAND
+from contracts.messages import (
+    Audited,
+    Outcome,
+    SignedCommand,
+    Swept,
+    TicketView,
+    TimerFired,
+)
+from contracts.names import AUDIT_EVIDENCE, ESCALATE, EXECUTE_COMMAND, SWEEP_UPLOADS
 
 
 class TicketActivities(ABC):
@@ -23,3 +30,17 @@ class TicketActivities(ABC):
     @activity.defn(name=ESCALATE)
     async def escalate(self, fired: TimerFired) -> TicketView | None:
         """Record every escalation that is due, each once; return the ticket as it stands."""
+
+
+class EvidenceActivities(ABC):
+    """What is done with evidence at set times, for all tenants."""
+
+    @abstractmethod
+    @activity.defn(name=SWEEP_UPLOADS)
+    async def sweep_uploads(self) -> Swept:
+        """Give up uploads whose time is over and remove their bytes; never a finalized one's."""
+
+    @abstractmethod
+    @activity.defn(name=AUDIT_EVIDENCE)
+    async def audit(self) -> Audited:
+        """Hash stored evidence again, as much as the rate allows, and record what differs."""

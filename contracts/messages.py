@@ -72,3 +72,19 @@ class TimerFired(Message):
 
     tenant_id: str
     ticket_id: UUID | None
+
+
+class Swept(Message):
+    """What a sweep did: uploads given up, objects that a lock keeps, uploads in parts ended."""
+
+    uploads: int = 0
+    kept: int = 0
+    multiparts: int = 0
+
+
+class Audited(Message):
+    """What a re-hash found: how much was read, and how much of it is not what was recorded."""
+
+    items: int = 0
+    size_bytes: int = 0
+    failures: int = 0

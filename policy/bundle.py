@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -78,6 +78,34 @@ class IntakeRules(Frozen):
     sop_handoff_prompt: str = Field(pattern="SOP")
 
 
+class RetentionRules(Frozen):
+    """How long evidence is locked: days by class, and the class of a kind; else `standard`.
+
+    A class only ever prolongs what the installation asks for.
+    """
+
+    classes: Mapping[str, Annotated[int, Field(ge=0)]]
+    kinds: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if not {"standard", *self.kinds.values()} <= set(self.classes):
+            raise ValueError("kinds name classes, and there is a class standard")
+        return self
+
+    def days(self, kind: str) -> int:
+        """Return the days that evidence of a kind is locked at least."""
+        return self.classes[self.kinds.get(kind.strip().upper(), "standard")]
+
+
+class ImageRules(Frozen):
+    """Which images are decoded at all, and how large their thumbnails are."""
+
+    max_bytes: int = Field(ge=0)
+    max_pixels: int = Field(ge=0)
+    thumbnail_pixels: int = Field(ge=1)
+
+
 class EvidenceRules(Frozen):
     """Which references count, whether they are looked up, what may be uploaded (7.10, 9.4, 9.5)."""
 
@@ -86,6 +114,11 @@ class EvidenceRules(Frozen):
     require_checksum: bool
     content_types: tuple[str, ...]
     max_bytes: int = Field(ge=1)
+    content_sniffing: Literal["contradiction", "signature"]
+    multipart_from_bytes: int = Field(ge=1)
+    part_bytes: int = Field(ge=5 << 20)
+    retention: RetentionRules
+    images: ImageRules
 
 
 class AssignmentRules(Frozen):

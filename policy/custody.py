@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from policy.audit_chain import Event, Fault, hash_matches
 from policy.audit_trail import Row, Trail, pairs_of
 from policy.redaction import redact
 from policy.registry import command_tool
+from policy.uploads import INSPECTION, VOUCHING_VERSION, evidence_id_of
 from policy.values import format_datetime
 
 EVIDENCE = "evidence_items"
@@ -78,7 +80,8 @@ def entries(trail: Trail) -> dict[str, Entry]:
             elif event["tool_name"] == FINALIZE:
                 announced = presigned.get(event["payload"]["upload_id"])
                 columns = _finalized(event, announced)
-                found[event["payload"]["evidence_item_id"]] = Entry(event, columns)
+                # The same bytes may come again; the first upload became the evidence.
+                found.setdefault(event["payload"]["evidence_item_id"], Entry(event, columns))
     return found
 
 
@@ -115,7 +118,7 @@ def _finalized(event: Event, presign: Event | None) -> dict[str, Any]:
         **known,
         "kind": upload["kind"],
         "checksum": upload["sha256"],
-        "metadata": {**request["metadata"], **server_keys},
+        "metadata": {**_without_inspection(request["metadata"]), **server_keys},
         "content_type": upload["content_type"],
         "size_bytes": upload["size_bytes"],
     }
@@ -123,7 +126,11 @@ def _finalized(event: Event, presign: Event | None) -> dict[str, Any]:
 
 def _compare(trail: Trail, entry: Entry, row: Row) -> Iterator[Fault]:
     event = entry.event
-    stored = {**row, "metadata": redact(row["metadata"], "metadata")}
+    metadata = row["metadata"]
+    if event["tool_name"] == FINALIZE:
+        metadata = _without_inspection(metadata)
+        yield from _check_inspection(row, event)
+    stored = {**row, "metadata": redact(metadata, "metadata")}
     differing = [name for name, wanted in entry.columns.items() if not _same(stored[name], wanted)]
     if row["created_by"] != event["actor_id"]:
         differing.append("created_by")
@@ -134,6 +141,26 @@ def _compare(trail: Trail, entry: Entry, row: Row) -> Iterator[Fault]:
     if differing:
         yield _fault(row, f"{_list(differing)} not as audit seq {event['seq']} recorded")
     yield from _compare_seal(trail, event, row)
+
+
+def _check_inspection(row: Row, event: Event) -> Iterator[Fault]:
+    """Yield a fault unless the id vouches for what the server saw in the bytes."""
+    seen = row["metadata"].get(INSPECTION) if isinstance(row["metadata"], dict) else None
+    if seen is None and UUID(str(row["id"])).version != VOUCHING_VERSION:
+        return
+    try:
+        upload_id = UUID(event["payload"]["upload_id"])
+        vouched = evidence_id_of(upload_id, upload_id, dict(seen or {}))
+    except (KeyError, TypeError, ValueError):
+        vouched = None
+    if str(vouched) != str(row["id"]):
+        yield _fault(row, f"metadata.{INSPECTION} is not what its id vouches for")
+
+
+def _without_inspection(metadata: Any) -> Any:  # noqa: ANN401  any JSON value
+    if not isinstance(metadata, dict):
+        return metadata
+    return {name: value for name, value in metadata.items() if name != INSPECTION}
 
 
 def _compare_seal(trail: Trail, added: Event, row: Row) -> Iterator[Fault]:

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from pydantic import Field
+
 from policy.clock.facts import ClockFacts
 from policy.model import Frozen, State, Ticket
 
@@ -167,6 +169,24 @@ class SignedPut(Frozen):
     url: str
     headers: Mapping[str, str]
     expires_at: datetime
+    multipart: "MultipartUpload | None" = None
+
+
+class SignedPart(Frozen):
+    """A permission to put one part, numbered from 1."""
+
+    part_number: int
+    size_bytes: int
+    url: str
+    headers: Mapping[str, str]
+
+
+class MultipartUpload(Frozen):
+    """An upload in parts that the store has begun."""
+
+    multipart_id: str
+    part_bytes: int
+    parts: tuple[SignedPart, ...]
 
 
 class SignedUpload(SignedPut):
@@ -180,6 +200,7 @@ class Upload(Frozen):
     """An announced upload of the ticket, as stored."""
 
     id: UUID
+    ticket_id: UUID | None = None
     bucket: str
     object_key: str
     kind: str
@@ -188,6 +209,15 @@ class Upload(Frozen):
     size_bytes: int
     sha256: str
     evidence_item_id: UUID | None
+    multipart_id: str | None = None
+    part_bytes: int | None = None
+    created_at: datetime | None = None
+    abandoned: bool = False
+
+    @property
+    def part_sizes(self) -> tuple[int, ...]:
+        """The sizes of the parts, in order; none if the upload does not come in parts."""
+        return part_sizes(self.size_bytes, self.part_bytes) if self.part_bytes else ()
 
     @property
     def uri(self) -> str:
@@ -195,10 +225,17 @@ class Upload(Frozen):
         return f"s3://{self.bucket}/{self.object_key}"
 
 
+def part_sizes(size_bytes: int, part_bytes: int) -> tuple[int, ...]:
+    """Return the sizes of the parts of an upload."""
+    whole, rest = divmod(size_bytes, part_bytes)
+    return (part_bytes,) * whole + ((rest,) if rest else ())
+
+
 class StoredObject(Frozen):
     """What the store holds under the key of an upload; without a size, nothing.
 
-    An object of another size is not hashed. `retention_until` is set if the store locked it.
+    An object of another size is not hashed. `retention_until` is set if the store locked it;
+    `sniffed_type` is what its first bytes show, `inspection` what was seen in an image.
     """
 
     size_bytes: int | None = None
@@ -206,6 +243,8 @@ class StoredObject(Frozen):
     content_type: str | None = None
     version_id: str | None = None
     retention_until: datetime | None = None
+    sniffed_type: str | None = None
+    inspection: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class LookUp(Frozen):
@@ -250,6 +289,7 @@ class Facts(Frozen):
     hold: HoldSnapshot | None = None
     presigned: SignedUpload | None = None
     upload: Upload | None = None
+    twin: Evidence | None = None
     stored: StoredObject | None = None
     control: AutonomyControl | None = None
     subject: Subject | None = None

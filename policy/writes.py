@@ -84,6 +84,8 @@ class InsertUpload(Write):
     created_by: str
     request_id: UUID
     expires_at: datetime
+    multipart_id: str | None
+    part_bytes: int | None
 
 
 class FinalizeUpload(Write):

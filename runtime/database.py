@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -120,6 +121,18 @@ async def listening_connection(
         timeout=CONNECT_TIMEOUT_SECONDS,
         server_settings={**SESSION_SETTINGS, "application_name": application_name},
     )
+
+
+@asynccontextmanager
+async def owner_transaction(url: str) -> AsyncIterator[Connection]:
+    """Open one transaction as the login role of `url`, for what the application may not write."""
+    conn = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)
+    try:
+        await _set_codecs(conn)
+        async with conn.transaction():
+            yield conn
+    finally:
+        await conn.close()
 
 
 async def _set_codecs(conn: Connection) -> None:

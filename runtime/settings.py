@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     evidence_head_timeout_ms: Positive = 2500
     evidence_http_hosts: Words = ()
     evidence_max_bytes: Positive = 104_857_600
+    evidence_link_ttl_seconds: Positive = Field(default=300, le=604_800)
+    evidence_upload_deadline_hours: Positive = 24
+    """An upload that is not finalized by then is abandoned, and its bytes are removed."""
+    evidence_audit_interval_hours: Positive = 24
+    evidence_audit_bytes_per_minute: Natural = 268_435_456
+    """How much stored evidence is read and hashed again; 0 switches it off."""
     evidence_presign_ttl_seconds: Positive = Field(default=900, le=604_800)
     evidence_content_types: Words = EVIDENCE_CONTENT_TYPES
     evidence_retention_mode: Annotated[RetentionMode, AnyCase] = RetentionMode.NONE

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.environment import RetentionMode
+from runtime.s3 import s3_client
 from runtime.settings import Settings
-from runtime.store import s3_client
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from types_boto3_s3 import S3Client

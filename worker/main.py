@@ -14,11 +14,14 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.evidence import EvidenceRates, StoredEvidenceActivities
 from activities.ticket import PostgresTicketActivities
 from runtime.database import Pool, assert_application_role, create_pool
 from runtime.environment import ConfigurationError
+from runtime.evidence_vault import EvidenceVault
 from runtime.logging import configure_logging
 from runtime.policy import installed_bundle
+from runtime.schedules import ensure_schedules
 from runtime.settings import Settings, load_settings
 from runtime.signing import command_key
 from runtime.store import EvidenceStore
@@ -27,6 +30,7 @@ from runtime.tracing import open_tracing
 from worker.clocks import ClockKeeper
 from worker.records import keeping_records
 from worker.sandbox import ContextFreeRunner
+from workflows.evidence import EvidenceAuditWorkflow, EvidenceSweepWorkflow
 from workflows.ticket import TicketWorkflow
 
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
@@ -44,13 +48,18 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
     ones under load; our pure modules pass through the sandbox, which would load each per ticket.
     """
     bundle = installed_bundle(settings)
-    activities = PostgresTicketActivities(pool, bundle, key, EvidenceStore(settings))
+    store = EvidenceStore(settings)
+    activities = PostgresTicketActivities(pool, bundle, key, store)
+    evidence = StoredEvidenceActivities(pool, EvidenceVault(store.s3), evidence_rates(settings))
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
     return Worker(
         client,
         task_queue=settings.temporal_task_queue,
-        workflows=[TicketWorkflow],
-        activities=[activities.execute_command, activities.escalate],
+        workflows=[TicketWorkflow, EvidenceSweepWorkflow, EvidenceAuditWorkflow],
+        activities=[
+            *(activities.execute_command, activities.escalate),
+            *(evidence.sweep_uploads, evidence.audit),
+        ],
         workflow_runner=ContextFreeRunner(SandboxedWorkflowRunner(restrictions=restrictions)),
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(maximum=POLLERS),
         nonsticky_to_sticky_poll_ratio=STICKY_RATIO,
@@ -80,6 +89,15 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig | None:
     )
 
 
+def evidence_rates(settings: Settings) -> EvidenceRates:
+    """Return how this installation looks after its evidence."""
+    return EvidenceRates(
+        upload_deadline=timedelta(hours=settings.evidence_upload_deadline_hours),
+        audit_interval=timedelta(hours=settings.evidence_audit_interval_hours),
+        audit_bytes=settings.evidence_audit_bytes_per_minute,
+    )
+
+
 async def run(settings: Settings) -> None:
     """Run the worker until SIGINT or SIGTERM; commands in hand are finished."""
     log = structlog.get_logger()
@@ -102,6 +120,8 @@ async def run(settings: Settings) -> None:
         bundle = installed_bundle(settings)
         keeper = ClockKeeper(client, pool, bundle)
         records = keeping_records(settings, pool, bundle)
+        if settings.s3_bucket:
+            await ensure_schedules(client, settings.temporal_task_queue)
         async with build_worker(client, settings, pool, key), records:
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)

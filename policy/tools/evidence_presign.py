@@ -1,7 +1,7 @@
 """evidence.presign (contract 7.10)."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
@@ -9,6 +9,7 @@ from policy.bundle import Bundle
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
 from policy.effects import Decision, Denial
+from policy.facts import SignedUpload
 from policy.payload import invalid_request
 from policy.values import (
     SAFE_INTEGER,
@@ -75,6 +76,8 @@ def decide(case: Case[Payload]) -> Decision:
         created_by=case.actor.actor_id,
         request_id=case.request_uuid,
         expires_at=signed.expires_at,
+        multipart_id=signed.multipart and signed.multipart.multipart_id,
+        part_bytes=signed.multipart and signed.multipart.part_bytes,
     )
     named = {"kind": upload.kind, "evidence_key": upload.evidence_key}
     body = {
@@ -83,18 +86,31 @@ def decide(case: Case[Payload]) -> Decision:
         "bucket": upload.bucket,
         "object_key": upload.object_key,
         **named,
-        "content_type": upload.content_type,
-        "size_bytes": upload.size_bytes,
-        "sha256": upload.sha256,
+        **upload.model_dump(include={"content_type", "size_bytes", "sha256"}),
         "upload": {
             "method": "PUT",
             "url": signed.url,
             "headers": dict(signed.headers),
             "expires_at": format_datetime(signed.expires_at),
         },
+        **_multipart(signed),
     }
     audit = {"upload_id": str(upload.id), **named, "object_key": upload.object_key}
     return case.recorded(audit=audit, writes=(upload,), body=body)
+
+
+def _multipart(signed: SignedUpload) -> dict[str, Any]:
+    """Return what the answer gains when the client may upload in parts instead."""
+    if signed.multipart is None:
+        return {}
+    parts = [{"method": "PUT", **part.model_dump()} for part in signed.multipart.parts]
+    return {
+        "multipart": {
+            "part_bytes": signed.multipart.part_bytes,
+            "parts": parts,
+            "expires_at": format_datetime(signed.expires_at),
+        }
+    }
 
 
 TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PRESIGNED}), check=check)

@@ -1,0 +1,81 @@
+"""`dispatch evidence hold`, `release` and `redact`: what only the owner does to evidence."""
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.output import DataDir, failed, owner_database_url, run, settings
+from runtime.database import owner_transaction
+from runtime.evidence_actions import EvidenceActionError, EvidenceActions, Operator
+from runtime.evidence_vault import EvidenceVault, StoreUnavailableError
+from runtime.policy import installed_bundle
+from runtime.stack import DEFAULT_DATA_DIR
+from runtime.store import EvidenceStore
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+Item = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the evidence.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the ticket's audit.")]
+Name = Annotated[str, typer.Option("--as", help="Who does it; if blank, the system's user.")]
+
+
+@app.command("hold", short_help="Keep evidence whatever its retention says")
+def hold(item: Item, reason: Reason, data_dir: DataDir = DEFAULT_DATA_DIR, name: Name = "") -> None:
+    """Place a legal hold. Needs the login that owns the schema, as `dispatch migrate` does."""
+    run(_held(data_dir, Operator(name or getpass.getuser(), reason), item, on=True))
+    typer.echo(f"held {item}")
+
+
+@app.command("release", short_help="Release a legal hold")
+def release(
+    item: Item, reason: Reason, data_dir: DataDir = DEFAULT_DATA_DIR, name: Name = ""
+) -> None:
+    """Release a legal hold; the retention counts again."""
+    run(_held(data_dir, Operator(name or getpass.getuser(), reason), item, on=False))
+    typer.echo(f"released {item}")
+
+
+@app.command("redact", short_help="Add a redacted copy; the original stays")
+def redact(
+    item: Item,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The redacted copy.")],
+    reason: Reason,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    name: Name = "",
+) -> None:
+    """Store a redacted copy. From then on links lead to it; the original is for approver and audit.
+
+    The type is told by the file's name.
+    """
+    typer.echo(run(_redacted(data_dir, Operator(name or getpass.getuser(), reason), item, file)))
+
+
+async def _held(data_dir: Path, operator: Operator, item: UUID, *, on: bool) -> None:
+    async with _actions(data_dir, operator) as actions:
+        await (actions.hold(item) if on else actions.release(item))
+
+
+async def _redacted(data_dir: Path, operator: Operator, item: UUID, file: Path) -> str:
+    async with _actions(data_dir, operator) as actions:
+        return await actions.redact(item, file)
+
+
+@asynccontextmanager
+async def _actions(data_dir: Path, operator: Operator) -> AsyncIterator[EvidenceActions]:
+    chosen = settings(data_dir)
+    url = owner_database_url(data_dir) or chosen.database_url.get_secret_value()
+    store = EvidenceStore(chosen)
+    try:
+        async with owner_transaction(url) as conn:
+            vault = EvidenceVault(store.s3)
+            yield EvidenceActions(conn, vault, installed_bundle(chosen), operator)
+    except EvidenceActionError as error:
+        raise failed(str(error)) from None
+    except StoreUnavailableError as error:
+        raise failed(f"the object store does not answer {error}".strip()) from None
+    finally:
+        store.close()

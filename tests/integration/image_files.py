@@ -1,0 +1,32 @@
+"""Images as a camera makes them, for the tests of evidence."""
+
+import io
+from typing import Any
+
+from PIL import ExifTags, Image
+
+TAKEN = {
+    "captured_at": "2026-11-20T17:30:00.000Z",
+    "location": {"latitude": 37.804361, "longitude": -122.271111},
+}
+
+
+def photo(width: int = 640, height: int = 480, image_format: str = "JPEG") -> bytes:
+    """Return a picture, taken in Oakland on a November morning."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 1
+    details: dict[int, Any] = {
+        ExifTags.Base.DateTimeOriginal: "2026:11:20 09:30:00",
+        ExifTags.Base.OffsetTimeOriginal: "-08:00",
+    }
+    place: dict[int, Any] = {
+        ExifTags.GPS.GPSLatitudeRef: "N",
+        ExifTags.GPS.GPSLatitude: (37.0, 48.0, 15.7),
+        ExifTags.GPS.GPSLongitudeRef: "W",
+        ExifTags.GPS.GPSLongitude: (122.0, 16.0, 16.0),
+    }
+    exif[ExifTags.IFD.Exif] = details
+    exif[ExifTags.IFD.GPSInfo] = place
+    written = io.BytesIO()
+    Image.new("RGB", (width, height), (40, 90, 160)).save(written, image_format, exif=exif)
+    return written.getvalue()
