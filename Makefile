@@ -5,6 +5,7 @@ CALLS ?= 20000
 oracle: CASES ?= 1000000
 tamper: CASES ?= 10000
 FILES ?= 1000
+TICKETS ?= 10000
 # Installing is repeated when what is installed changes, and only then.
 HASH := $(shell cat requirements/dev.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 READY := $(VENV)/.ready-$(HASH)
@@ -18,7 +19,7 @@ PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peer
 
 .DEFAULT_GOAL := help
 .PHONY: up test fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
-	faults drill-restart drill-upgrade record-history lock clean help
+	faults drill-restart drill-upgrade record-history timers lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
@@ -64,6 +65,9 @@ bench-audit: $(READY) ## measure anchoring and verification of 100,000 audit row
 
 bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
 	$(BIN)/python -m bench.reads
+
+timers: $(READY) ## let TICKETS=10000 deadlines fall into one minute
+	$(BIN)/python -m bench.timers $(TICKETS)
 
 bench-peers: $(READY) $(PEERS_READY) ## measure DBOS and Restate beside it; installs them first
 	$(BIN)/python -m bench.peers

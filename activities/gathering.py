@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -32,6 +34,7 @@ from policy.facts import (
     Upload,
 )
 from policy.model import Ticket
+from policy.past import Past
 
 if TYPE_CHECKING:  # generic in the stubs only
     from asyncpg.pool import PoolConnectionProxy
@@ -205,10 +208,24 @@ class Gathering:
         total = await self.conn.fetchval(queries.APPROVED_INCREASE, self.command.ticket_id)
         return {"approved_increase_cents": total}
 
+    async def past(self) -> Found:
+        """Return what happened to the ticket's escalation ladders so far."""
+        if self.command.ticket_id is None or self.ticket is None:
+            return {}
+        return {"past": (await ladders_of(self.conn, self.command.ticket_id)).past}
+
     async def outbox(self) -> Found:
         """Return the message that the payload names, locked."""
         row = await self.conn.fetchrow(queries.OUTBOX, self.payload.outbox_id)
         return {"outbox": OutboxRow(**row) if row else None}
+
+
+class Ladders(NamedTuple):
+    """A ticket's ladders so far, its site's zone, and since when its next deadline is known."""
+
+    past: Past
+    zone: ZoneInfo
+    known_at: datetime | None
 
 
 @asynccontextmanager
@@ -235,3 +252,19 @@ async def twin_of(conn: Connection, upload: Upload) -> Evidence | None:
 async def evidence_of(conn: Connection, ticket_id: UUID | None) -> tuple[Evidence, ...]:
     """Return all evidence of a ticket, oldest first."""
     return tuple(Evidence(**row) for row in await conn.fetch(queries.EVIDENCE, ticket_id))
+
+
+async def ladders_of(conn: Connection, ticket_id: UUID) -> Ladders:
+    """Return what happened so far; under the ticket's lock nothing more can happen."""
+    row = await conn.fetchrow(queries.LADDERS, ticket_id)
+    if row is None:
+        raise LookupError(f"ticket {ticket_id} is gone")
+    past = Past.model_validate({"raised": row["raised"], "snoozes": row["snoozes"]})
+    return Ladders(past, _zone(row["timezone"]), row["known_at"])
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")

@@ -108,6 +108,7 @@ SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_re
        created_at
   FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
 """
+LADDERS = "SELECT * FROM ticket_ladders($1)"
 UPLOAD = """
 SELECT u.id, u.ticket_id, u.bucket, u.object_key, u.kind, u.evidence_key, u.content_type,
        u.size_bytes, u.sha256, u.evidence_item_id, u.multipart_id, u.part_bytes, u.created_at,

@@ -13,6 +13,7 @@ from policy.bundle import Bundle
 from policy.command import Command
 from policy.effects import Denial, Effects
 from policy.facts import Facts
+from policy.model import TERMINAL
 from policy.shapes import ticket_shape
 from policy.values import format_datetime
 
@@ -44,6 +45,14 @@ transitions AS (
            (d->'audit'->>'id')::uuid, (d->'audit'->>'created_at')::timestamptz
       FROM doc, jsonb_array_elements(d->'pairs') WITH ORDINALITY AS pair (step, position)
      ORDER BY position
+),
+deadline AS (
+    INSERT INTO ticket_deadlines AS n (ticket_id, tenant_id, due_at, known_at)
+    SELECT r.ticket_id, d->'log'->>'tenant_id', r.due_at, r.known_at
+      FROM doc, jsonb_populate_record(NULL::ticket_deadlines, d->'deadline') r
+     WHERE jsonb_typeof(d->'deadline') = 'object'
+    ON CONFLICT (ticket_id) DO UPDATE SET due_at = excluded.due_at, known_at = excluded.known_at
+     WHERE excluded.due_at IS NULL OR n.due_at IS NULL OR excluded.due_at < n.due_at
 ),
 answer AS (
     INSERT INTO idempotency_keys (tenant_id, actor_id, endpoint, request_id, request_hash,
@@ -92,11 +101,18 @@ class Recorder:
     command: Command
 
     async def allow(
-        self, facts: Facts, effects: Effects, chain: Chain, *, keep_answer: bool = True
+        self,
+        facts: Facts,
+        effects: Effects,
+        chain: Chain,
+        next_look: datetime | None = None,
+        *,
+        keep_answer: bool = True,
     ) -> None:
         """Write ticket, audit, transitions, stored answer and log row of an allowed command.
 
-        The answer is kept for a client that may repeat the key; a timer repeats nothing.
+        The answer is kept for a client that may repeat the key; a timer repeats nothing. The
+        ticket is looked at again at `next_look`, or earlier if that was known before.
         """
         body = effects.body
         if body is None and effects.ticket is not None:
@@ -108,6 +124,7 @@ class Recorder:
             ticket=ticket,
             audit=_audit_row(self.bundle, self.command, facts, effects, chain),
             pairs=effects.pairs,
+            deadline=_deadline(facts, effects, next_look),
             keep_answer=keep_answer,
             log={
                 **self._log_row(facts.now),
@@ -126,6 +143,7 @@ class Recorder:
             ticket=None,
             audit=None,
             pairs=(),
+            deadline=None,
             keep_answer=False,
             log={
                 **self._log_row(now),
@@ -164,6 +182,15 @@ class Recorder:
 def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
     text = orjson.dumps(body).decode()
     return {"response_code": status, "response_body": body, "response_text": text}
+
+
+def _deadline(facts: Facts, effects: Effects, next_look: datetime | None) -> dict[str, Any] | None:
+    """Return the row of the ticket's next look, or None if that stays as it is."""
+    ticket = effects.ticket
+    is_over = ticket is not None and ticket.state in TERMINAL
+    if ticket is None or (next_look is None and not is_over):
+        return None
+    return {"ticket_id": ticket.id, "due_at": next_look, "known_at": facts.now}
 
 
 def _audit_row(

@@ -10,6 +10,7 @@ import structlog
 from temporalio import activity
 
 from activities.clocks import judge
+from activities.escalating import SOONER
 from activities.forgery import UNSIGNED, disarmed
 from activities.gathering import Connection, Gathering, Pool, reading
 from activities.object_store import ObjectStore
@@ -23,6 +24,7 @@ from contracts.activities import TicketActivities
 from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
 from contracts.names import ESCALATE, EXECUTE_COMMAND
 from contracts.signing import is_authentic, is_bound
+from policy.audit_row import Chain
 from policy.bundle import Bundle
 from policy.case import Need
 from policy.clock.facts import ClockFacts
@@ -30,11 +32,11 @@ from policy.codes import Code
 from policy.command import Command
 from policy.decide import decide
 from policy.effects import Decision, Denial, Effects
-from policy.facts import Facts
+from policy.facts import Facts, HoldSnapshot
 from policy.model import Ticket
 from policy.payload import parse_payload
 from policy.registry import command_tool
-from policy.sla import deadlines, sla_of
+from policy.sla import Deadline, deadlines, sla_of
 
 CLOSE_OPEN_ROW = """
 UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $3::text::jsonb,
@@ -43,15 +45,20 @@ UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $
 """
 NOTIFY = "SELECT pg_notify('command', $1)"
 PAYLOAD = "SELECT payload FROM command_payloads WHERE command_id = $1"
+SNOOZE = "snooze"
 log = structlog.get_logger()
 
 
 class After(NamedTuple):
-    """A ticket after a command, since when it rests there, and what its clock follows from."""
+    """A ticket after a command, since when it rests there, and what its clock follows from.
+
+    `look_at` is when it must be looked at whatever its deadlines are.
+    """
 
     ticket: Ticket | None
     rests_since: datetime
     clock: ClockFacts | None
+    look_at: datetime | None = None
 
 
 class PostgresTicketActivities(TicketActivities):
@@ -90,7 +97,8 @@ class PostgresTicketActivities(TicketActivities):
     async def escalate(self, fired: TimerFired) -> TicketView | None:
         """Record every escalation that is due, each once; return the ticket as it stands."""
         async with self._pool.acquire() as conn, conn.transaction():
-            return await ring(conn, self._bundle, fired)
+            rung = await ring(conn, self._bundle, fired)
+        return None if rung is None else rung.ticket
 
     async def _refuse(self, command: Command) -> Outcome:
         async with self._pool.acquire() as conn, conn.transaction():
@@ -179,15 +187,47 @@ class PostgresTicketActivities(TicketActivities):
         chain = opening.chain
         if decision.audit_ticket_id is not None:
             chain = await chain_of(conn, decision.audit_ticket_id)
-        await Recorder(conn, self._bundle, command).allow(facts, decision, chain)
+        return await self._allow(conn, command, opening, facts, decision, chain)
+
+    async def _allow(  # noqa: PLR0913, PLR0917  all that an allowed command leaves behind
+        self,
+        conn: Connection,
+        command: Command,
+        opening: Opening,
+        facts: Facts,
+        decision: Effects,
+        chain: Chain,
+    ) -> Outcome:
+        since = facts.now if decision.pairs else opening.rests_since
+        after = After(decision.ticket, since, facts.clock, decision.look_at)
+        moved = decision.ticket if decision.ticket != facts.ticket else None
+        expected = self._nearest(opening, after, None) if moved else None
+        next_look = decision.look_at if expected is None else expected.due_at
+        await Recorder(conn, self._bundle, command).allow(facts, decision, chain, next_look)
         for change in decision.writes:
             await write(conn, command.actor.tenant_id, change)
-        clock = facts.clock
-        if clock is not None and decision.ticket is not None:
-            clock = await judge(conn, self._bundle, decision.ticket.id)
-        since = facts.now if decision.pairs else opening.rests_since
-        after = After(decision.ticket, since, clock)
-        return await self._outcome(conn, command, None, opening, after)
+        if facts.clock is not None and decision.ticket is not None:
+            after = after._replace(clock=await judge(conn, self._bundle, decision.ticket.id))
+        outcome = await self._outcome(conn, command, None, opening, after)
+        due_at = outcome.ticket and outcome.ticket.due_at
+        if moved and due_at and (next_look is None or due_at < next_look):
+            await conn.execute(SOONER, moved.id, moved.tenant_id, due_at, opening.now)
+        return outcome
+
+    def _nearest(
+        self, opening: Opening, after: After, hold: HoldSnapshot | None
+    ) -> Deadline | None:
+        """Return the next instant at which the ticket must be looked at.
+
+        Deadlines that passed before the command were seen to already.
+        """
+        if after.ticket is None:
+            return None
+        ahead = [*deadlines(self._bundle, after.ticket, after.rests_since, hold, after.clock)]
+        if after.look_at is not None:
+            ahead.append(Deadline(kind=SNOOZE, level=1, due_at=after.look_at))
+        seen = frozenset() if opening.decided else passed(self._bundle, opening, hold)
+        return nearest_of(ahead, opening.now, seen)
 
     async def _outcome(
         self,
@@ -197,15 +237,12 @@ class PostgresTicketActivities(TicketActivities):
         opening: Opening,
         after: After | None = None,
     ) -> Outcome:
-        """Return the outcome; deadlines that passed before the command were seen to already."""
-        ticket, since, clock = after or After(opening.ticket, opening.rests_since, opening.clock)
-        view = None
+        after = after or After(opening.ticket, opening.rests_since, opening.clock)
+        ticket, view = after.ticket, None
         if ticket is not None:
-            hold = await hold_of(conn, ticket)
-            ahead = deadlines(self._bundle, ticket, since, hold, clock)
-            seen = frozenset() if opening.decided else passed(self._bundle, opening, hold)
-            sla = sla_of(self._bundle, ticket, opening.now, clock)
-            view = ticket_view(self._bundle, ticket, sla, nearest_of(ahead, opening.now, seen))
+            nearest = self._nearest(opening, after, await hold_of(conn, ticket))
+            sla = sla_of(self._bundle, ticket, opening.now, after.clock)
+            view = ticket_view(self._bundle, ticket, sla, nearest)
         return Outcome(command_id=command.command_id, tool=command.tool, code=code, ticket=view)
 
 

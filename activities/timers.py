@@ -1,12 +1,11 @@
 """The ticket's own timers: overdue is escalated, an expired hold rolled back (contract 16.1)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
-import structlog
-
 from activities.clocks import judge
-from activities.gathering import Connection
+from activities.escalating import Look, raised_now, record
+from activities.gathering import Connection, ladders_of
 from activities.opening import Opening, open_ticket
 from activities.recording import Recorder
 from activities.views import nearest_of, ticket_view
@@ -16,25 +15,21 @@ from policy.bundle import Bundle
 from policy.case import Case
 from policy.command import Command, request_hash
 from policy.effects import Effects
+from policy.escalation import HOLD_EXPIRY
 from policy.facts import Facts, HoldSnapshot
 from policy.holds import HOLD_EXPIRED
 from policy.model import Actor, ActorType, Role, State, Ticket
+from policy.past import Past
 from policy.registry import command_tool
-from policy.sla import HOLD_EXPIRY, Deadline, deadlines, sla_of
-from policy.values import format_datetime
+from policy.sla import Deadline, deadlines, sla_of
+from policy.steps import due_steps, open_steps
 
 ROLLBACK = "schedule.rollback"
-RAISE = """
-INSERT INTO ticket_escalations (tenant_id, ticket_id, kind, level, due_at, raised_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (ticket_id, kind, level, due_at) DO NOTHING RETURNING id
-"""
 HOLD = """
 SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,
        created_at
   FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
 """
-log = structlog.get_logger()
 
 
 async def hold_of(conn: Connection, ticket: Ticket) -> HoldSnapshot | None:
@@ -53,37 +48,37 @@ def passed(bundle: Bundle, opening: Opening, hold: HoldSnapshot | None) -> froze
     return frozenset(before)
 
 
-async def ring(conn: Connection, bundle: Bundle, fired: TimerFired) -> TicketView | None:
+class Rung(NamedTuple):
+    """The ticket after a look, and how many escalations the look raised or holds it rolled back."""
+
+    ticket: TicketView
+    seen_to: int
+
+
+async def ring(
+    conn: Connection, bundle: Bundle, fired: TimerFired, detector: str = "timer"
+) -> Rung | None:
     """See to everything that is due on a ticket, each once; return the ticket as it stands."""
     opening = await open_ticket(conn, fired.tenant_id, None, fired.ticket_id)
     if opening.ticket is None:
         return None
+    now, rules = opening.now, bundle.escalation
     hold = await hold_of(conn, opening.ticket)
     ahead = passed(bundle, opening, hold)
+    ladders = await ladders_of(conn, opening.ticket.id)
+    due = due_steps(open_steps(rules, ahead, ladders.past), now)
     ticket, since = opening.ticket, opening.rests_since
-    for due in sorted(ahead, key=lambda deadline: deadline.due_at):
-        if due.due_at > opening.now:
-            continue
-        if due.kind != HOLD_EXPIRY:
-            await _escalate(conn, fired, opening, due)
-        elif hold is not None:
-            ticket, since = await _expire(conn, bundle, opening, hold), opening.now
-            hold = None
+    if hold is not None and any(step.deadline.kind == HOLD_EXPIRY for step in due):
+        ticket, since, hold = await _expire(conn, bundle, opening, hold), now, None
+    raised = raised_now((s for s in due if s.deadline.kind != HOLD_EXPIRY), ladders, now)
     clock = opening.clock and (await judge(conn, bundle, ticket.id) or opening.clock)
-    left = nearest_of(deadlines(bundle, ticket, since, hold, clock), opening.now, ahead)
-    return ticket_view(bundle, ticket, sla_of(bundle, ticket, opening.now, clock), left)
-
-
-async def _escalate(conn: Connection, fired: TimerFired, opening: Opening, due: Deadline) -> None:
-    values = (fired.tenant_id, fired.ticket_id, due.kind, due.level, due.due_at, opening.now)
-    if await conn.fetchval(RAISE, *values) is not None:
-        log.warning(
-            "ticket.escalated",
-            ticket_id=str(fired.ticket_id),
-            kind=due.kind,
-            level=due.level,
-            due_at=format_datetime(due.due_at),
-        )
+    past = Past(raised=(*ladders.past.raised, *raised), snoozes=ladders.past.snoozes)
+    still = open_steps(rules, deadlines(bundle, ticket, since, hold, clock), past)
+    left = nearest_of((step.awaited for step in still), now, ahead)
+    next_look = None if left is None else left.due_at
+    await record(conn, bundle, Look(opening.ticket, ladders.zone, raised, detector, next_look, now))
+    view = ticket_view(bundle, ticket, sla_of(bundle, ticket, now, clock), left)
+    return Rung(view, len(due))
 
 
 async def _expire(conn: Connection, bundle: Bundle, opening: Opening, hold: HoldSnapshot) -> Ticket:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from activities.gathering import Connection
 from policy.writes import (
+    AcknowledgeEscalations,
     CancelApprovals,
     DecideApproval,
     FinalizeUpload,
@@ -17,6 +18,7 @@ from policy.writes import (
     InsertUpload,
     ReplayOutbox,
     SealEvidence,
+    SnoozeEscalations,
     UpsertArtifact,
     UpsertAutonomy,
     Write,
@@ -127,6 +129,24 @@ STATEMENTS: Mapping[type[Write], str] = {
                r.previous_is_paused, r.next_is_paused, r.actor_type, r.actor_id, r.actor_role,
                r.request_id, r.correlation_id, r.trace_id, r.reason, r.payload
           FROM jsonb_populate_record(NULL::autonomy_control_history, $1) r
+    """,
+    AcknowledgeEscalations: """
+        UPDATE ticket_escalations e
+           SET acknowledged_by = r->>'acknowledged_by',
+               acknowledged_at = (r->>'acknowledged_at')::timestamptz,
+               details = e.details || jsonb_strip_nulls(jsonb_build_object('note', r->'note'))
+          FROM (SELECT $1::jsonb AS r) one
+         WHERE e.id IN (SELECT jsonb_array_elements_text(r->'ids')::uuid) AND e.tenant_id = $2
+           AND e.acknowledged_at IS NULL
+    """,
+    SnoozeEscalations: """
+        INSERT INTO ticket_snoozes (ticket_id, tenant_id, kind, snoozed_until, snoozed_by, reason,
+                                    updated_at)
+        SELECT r.ticket_id, $2, r.kind, r.snoozed_until, r.snoozed_by, r.reason, r.updated_at
+          FROM jsonb_populate_record(NULL::ticket_snoozes, $1) r
+        ON CONFLICT (ticket_id, kind) DO UPDATE
+           SET snoozed_until = excluded.snoozed_until, snoozed_by = excluded.snoozed_by,
+               reason = excluded.reason, updated_at = excluded.updated_at
     """,
     ReplayOutbox: """
         UPDATE dispatch_outbox o

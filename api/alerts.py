@@ -11,6 +11,7 @@ from api.health import SERVICE
 from api.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
 from policy.bundle import Bundle
 from policy.codes import Code
+from policy.escalation import STUCK as STUCK_SCHEDULING
 from policy.values import format_datetime
 from runtime.database import Pool
 from runtime.logging import append_line
@@ -92,7 +93,7 @@ class Alerts:
 
     async def _stuck(self) -> int:
         rests = timedelta(minutes=self._settings.alert_stuck_scheduling_minutes)
-        states = [state.value for state in self._bundle.stuck_scheduling.states]
+        states = [state.value for state in self._bundle.escalation.ladders[STUCK_SCHEDULING].states]
         count: int = await self._pool.fetchval(RESTING, states, datetime.now(UTC) - rests)
         return count
 

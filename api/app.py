@@ -16,6 +16,7 @@ from api.auth import Authenticator
 from api.command_status import command_status
 from api.context import PRODUCTION_HEADERS, SECURITY_HEADERS
 from api.counters import Counters
+from api.escalations import escalations
 from api.opening import opened
 from api.routes_codec import codec_routes
 from api.routes_docs import docs_routes
@@ -76,6 +77,7 @@ def routes(bundle: Bundle) -> Iterator[Route]:
     yield from tool_routes(bundle)
     yield Route("GET", "/commands/{command_id}", command_status)
     yield from evidence_routes()
+    yield Route("GET", "/tickets/{ticketId}/escalations", escalations)
     yield from surface_routes()
     yield from health_routes()
     yield from ops_routes()

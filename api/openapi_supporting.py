@@ -20,6 +20,7 @@ from api.openapi_shapes import TEXT, reference
 from api.routes_evidence import LINK_PATH, UPLOAD_PATH, VARIANTS
 from policy.codes import Code
 
+_TICKET_CODES = (Code.INVALID_TICKET_ID, Code.FORBIDDEN_SCOPE, Code.TICKET_NOT_FOUND)
 MARKDOWN, PLAIN = "text/markdown", "text/plain"
 
 
@@ -41,6 +42,16 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
             answer(reference("CommandStatus")),
             (*IDENTITY, Code.COMMAND_NOT_FOUND, Code.DATABASE_UNAVAILABLE),
             path_parameter("command_id"),
+        ),
+    )
+    yield Operation(
+        "/tickets/{ticketId}/escalations",
+        "get",
+        _guarded(
+            "What a ticket was escalated for",
+            answer(reference("EscalationList")),
+            (*IDENTITY, *_TICKET_CODES, Code.DATABASE_UNAVAILABLE),
+            path_parameter("ticketId"),
         ),
     )
     yield Operation(

@@ -8,11 +8,21 @@ from contracts.messages import (
     Audited,
     Outcome,
     SignedCommand,
+    SweepReport,
+    SweepStart,
     Swept,
+    SweptDeadlines,
     TicketView,
     TimerFired,
 )
-from contracts.names import AUDIT_EVIDENCE, ESCALATE, EXECUTE_COMMAND, SWEEP_UPLOADS
+from contracts.names import (
+    AUDIT_EVIDENCE,
+    ESCALATE,
+    EXECUTE_COMMAND,
+    MEASURE_TIMERS,
+    SWEEP_DEADLINES,
+    SWEEP_UPLOADS,
+)
 
 
 class TicketActivities(ABC):
@@ -44,3 +54,17 @@ class EvidenceActivities(ABC):
     @activity.defn(name=AUDIT_EVIDENCE)
     async def audit(self) -> Audited:
         """Hash stored evidence again, as much as the rate allows, and record what differs."""
+
+
+class SweepActivities(ABC):
+    """What the sweep asks of the outside world."""
+
+    @abstractmethod
+    @activity.defn(name=SWEEP_DEADLINES)
+    async def sweep(self) -> SweptDeadlines:
+        """See to a batch of overdue tickets, each as its own timer would; `found` 0 is the end."""
+
+    @abstractmethod
+    @activity.defn(name=MEASURE_TIMERS)
+    async def measure(self, swept: SweptDeadlines, start: SweepStart) -> SweepReport:
+        """Return, and log, what the sweep found and how late timers fired since the last one."""

@@ -88,3 +88,27 @@ class Audited(Message):
     items: int = 0
     size_bytes: int = 0
     failures: int = 0
+
+
+class SweepStart(Message):
+    """How a `DeadlineSweep` starts: how often it does, which is the span it reports on."""
+
+    every_seconds: int = 60
+
+
+class SweptDeadlines(Message):
+    """One round of a sweep: overdue tickets found, and escalations raised, holds rolled back."""
+
+    found: int = 0
+    seen_to: int = 0
+
+
+class SweepReport(Message):
+    """What a sweep found, and how late timers raised `fired` steps since the last one."""
+
+    found: int
+    seen_to: int
+    fired: int
+    p50_ms: int | None = None
+    p99_ms: int | None = None
+    max_ms: int | None = None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from policy.canonical import sha256_hex
 from policy.clock.contracts import SlaRules
 from policy.closeout_templates import TemplateSet
+from policy.escalation import EscalationRules
 from policy.ladder import ANY_TYPE, AutonomyRules
 from policy.model import TERMINAL, Frozen, Role, State
 
@@ -54,13 +55,6 @@ class ToolRule(Frozen):
     def requires_ticket_id(self) -> bool:
         """Whether the route names a ticket."""
         return "ticketId" in self.path_parameters
-
-
-class StuckRules(Frozen):
-    """States in which a ticket must not rest, and after how many minutes each level is raised."""
-
-    states: tuple[State, ...]
-    after_minutes: tuple[int, ...]
 
 
 class HoldRules(Frozen):
@@ -144,7 +138,7 @@ class Bundle(BaseModel):
     phases: Mapping[str, tuple[State, ...]]
     role_aliases: Mapping[str, Role]
     sla: SlaRules
-    stuck_scheduling: StuckRules
+    escalation: EscalationRules
     holds: HoldRules
     intake: IntakeRules
     evidence: EvidenceRules

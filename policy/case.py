@@ -53,6 +53,7 @@ class Need(StrEnum):
     CONTROL = "control"
     APPROVED_INCREASE = "approved_increase"
     OUTBOX = "outbox"
+    PAST = "past"
 
 
 OUTSIDE = frozenset({Need.LOOK_UPS, Need.PRESIGNED, Need.STORED})

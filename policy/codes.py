@@ -44,6 +44,7 @@ class Code(StrEnum):
     APPROVAL_NOT_FOUND = "APPROVAL_NOT_FOUND"
     APPROVAL_NOT_PENDING = "APPROVAL_NOT_PENDING"
     INVALID_APPROVAL_TARGET_STATE = "INVALID_APPROVAL_TARGET_STATE"
+    ESCALATION_NOT_FOUND = "ESCALATION_NOT_FOUND"
     ASSIGNMENT_BYPASS_DENIED = "ASSIGNMENT_BYPASS_DENIED"
     ASSIGNMENT_NOT_FOUND = "ASSIGNMENT_NOT_FOUND"
     TECH_UNAVAILABLE = "TECH_UNAVAILABLE"
@@ -140,6 +141,7 @@ _SPECS = {
     Code.INVALID_APPROVAL_TARGET_STATE: CodeSpec(
         409, None, "The approval cannot return the ticket to its earlier state."
     ),
+    Code.ESCALATION_NOT_FOUND: CodeSpec(404, None, "There is no such escalation of this ticket."),
     Code.ASSIGNMENT_BYPASS_DENIED: CodeSpec(
         409, "policy", "The emergency bypass is not allowed for this ticket."
     ),

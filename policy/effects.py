@@ -1,6 +1,7 @@
 """What a decision is: a denial, or effects to be written in one transaction."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,8 @@ class Effects(Frozen):
     transitions it makes, `audit` the tool's own keys of the audit payload, `body` the answer
     (None answers the ticket), `before` the state before. `audit_ticket_id` names the ticket whose
     chain gets the audit row of a tool without a ticket (None: the tenant's own chain).
-    `request_recorded` tells whether the audit payload holds the request.
+    `request_recorded` tells whether the audit payload holds the request. `look_at` is an instant at
+    which the ticket must be looked at whatever its deadlines are.
     """
 
     ticket: Ticket | None
@@ -60,6 +62,7 @@ class Effects(Frozen):
     body: Mapping[str, Any] | None = None
     audit_ticket_id: UUID | None = None
     request_recorded: bool = True
+    look_at: datetime | None = None
 
 
 Decision = Effects | Denial

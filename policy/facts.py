@@ -9,6 +9,7 @@ from pydantic import Field
 
 from policy.clock.facts import ClockFacts
 from policy.model import Frozen, State, Ticket
+from policy.past import Past
 
 
 class Site(Frozen):
@@ -295,3 +296,4 @@ class Facts(Frozen):
     subject: Subject | None = None
     outbox: OutboxRow | None = None
     approved_increase_cents: int = 0
+    past: Past = Past()

@@ -12,13 +12,13 @@ from policy.canonical import sha256_hex
 from policy.clock.facts import ClockFacts, TicketClock, clock_of
 from policy.clock.ledger import RunOut, run_out
 from policy.clock.timeline import ALWAYS_OPEN
+from policy.escalation import HOLD_EXPIRY, SLA_KINDS
 from policy.facts import HoldSnapshot
 from policy.hold_window import hold_expires_at
 from policy.model import TERMINAL, Frozen, State, Ticket
 from policy.values import later
 
 MINUTE = timedelta(minutes=1)
-HOLD_EXPIRY = "hold_expiry"
 MOST_MINUTES = 2**31 - 1
 _INSTANT = timedelta(milliseconds=1)
 
@@ -42,11 +42,12 @@ class Sla(Frozen):
 
 
 class Deadline(Frozen):
-    """An instant at which the ticket must be escalated."""
+    """An instant at which the ticket must be escalated; `repeats` is the step that it repeats."""
 
     kind: str
     level: int
     due_at: datetime
+    repeats: datetime | None = None
 
 
 class Due(NamedTuple):
@@ -150,24 +151,36 @@ def deadlines(
     """
     if ticket.state in TERMINAL:
         return
-    yield from _sla_deadlines(bundle, resolution_due(clock_of(bundle.sla, ticket, facts), ticket))
-    if ticket.state in bundle.stuck_scheduling.states:
-        for level, minutes in enumerate(bundle.stuck_scheduling.after_minutes, start=1):
-            due = rests_since + minutes * MINUTE
-            yield Deadline(kind="stuck_scheduling", level=level, due_at=due)
+    due = resolution_due(clock_of(bundle.sla, ticket, facts), ticket)
+    for steps in (_sla_deadlines(bundle, due), _rest_deadlines(bundle, ticket, rests_since)):
+        for step in steps:
+            yield step
+            for again in bundle.escalation.ladders[step.kind].repeats_of(step.due_at):
+                yield step.model_copy(update={"due_at": again, "repeats": step.due_at})
     if hold is not None and ticket.state is State.PENDING_CUSTOMER_CONFIRMATION:
         yield Deadline(kind=HOLD_EXPIRY, level=1, due_at=hold_expires_at(bundle, hold))
 
 
 def _sla_deadlines(bundle: Bundle, due: Due) -> Iterator[Deadline]:
     margin = (bundle.sla.warning_minutes + 1) * MINUTE - _INSTANT
-    for level, (kind, at) in enumerate(
-        (
-            ("sla_warning", due.at - margin),
-            ("sla_breach", later(due.at, _INSTANT)),
-            ("sla_double_breach", later(due.at, due.target_minutes * MINUTE + _INSTANT)),
-        ),
-        start=1,
-    ):
+    instants = (
+        due.at - margin,
+        later(due.at, _INSTANT),
+        later(due.at, due.target_minutes * MINUTE + _INSTANT),
+    )
+    for level, (kind, at) in enumerate(zip(SLA_KINDS, instants, strict=True), start=1):
         if due.stands_since is None or at <= due.stands_since:
             yield Deadline(kind=kind, level=level, due_at=at)
+
+
+def _rest_deadlines(bundle: Bundle, ticket: Ticket, rests_since: datetime) -> Iterator[Deadline]:
+    for kind, ladder in bundle.escalation.ladders.items():
+        if ticket.state not in ladder.states:
+            continue
+        start = rests_since
+        if ladder.counts_from == "window_end":
+            if ticket.scheduled_end is None:
+                continue
+            start = max(start, ticket.scheduled_end)
+        for level, minutes in enumerate(ladder.after_minutes, start=1):
+            yield Deadline(kind=kind, level=level, due_at=later(start, minutes * MINUTE))

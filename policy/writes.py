@@ -206,6 +206,26 @@ class InsertOutbox(Write):
     payload: Mapping[str, Any]
 
 
+class AcknowledgeEscalations(Write):
+    """Escalations that somebody sees to."""
+
+    ids: tuple[UUID, ...]
+    acknowledged_by: str
+    acknowledged_at: datetime
+    note: str | None
+
+
+class SnoozeEscalations(Write):
+    """Until when the ticket's escalations of a kind wait; the newest snooze of a kind counts."""
+
+    ticket_id: UUID
+    kind: str
+    snoozed_until: datetime
+    snoozed_by: str
+    reason: str | None
+    updated_at: datetime
+
+
 class ReplayOutbox(Write):
     """A dead-lettered message is due again, as if it had never been tried."""
 

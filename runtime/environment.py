@@ -101,6 +101,8 @@ def _encodable(value: SecretStr) -> SecretStr:
 
 Flag = Annotated[bool, BeforeValidator(read_flag)]
 Words = Annotated[tuple[str, ...], BeforeValidator(split_words), AfterValidator(_lower_words)]
+Recipient = Annotated[str, Field(pattern=r"^[a-z_]+:sms:\+?[0-9A-Za-z ()./-]{3,40}$")]
+Recipients = Annotated[tuple[Recipient, ...], BeforeValidator(split_words)]
 Algorithms = Annotated[tuple[Algorithm, ...], BeforeValidator(split_words)]
 AnyCase = BeforeValidator(_upper)
 ModeName = Annotated[Mode, BeforeValidator(read_mode)]

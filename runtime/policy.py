@@ -23,4 +23,15 @@ def installed_bundle(settings: Settings) -> Bundle:
         "max_bytes": settings.evidence_max_bytes,
     }
     holds = {"expiry_grace_seconds": settings.hold_expiry_grace_seconds}
-    return load_bundle({"holds": holds, "intake": intake, "evidence": evidence})
+    recipients: dict[str, dict[str, list[str]]] = {}
+    for recipient in settings.escalation_recipients:
+        role, channel, address = recipient.split(":")
+        recipients.setdefault(role, {}).setdefault(channel, []).append(address)
+    return load_bundle(
+        {
+            "holds": holds,
+            "intake": intake,
+            "evidence": evidence,
+            "escalation": {"recipients": recipients},
+        }
+    )

@@ -15,8 +15,11 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.names import AUDIT_WORKFLOW, SWEEP_WORKFLOW
+from contracts.messages import SweepStart
+from contracts.names import AUDIT_WORKFLOW, DEADLINE_SWEEP, SWEEP_WORKFLOW
+from runtime.settings import Settings
 
 INTERVALS = {SWEEP_WORKFLOW: timedelta(minutes=15), AUDIT_WORKFLOW: timedelta(minutes=1)}
 CATCH_UP = timedelta(minutes=1)
@@ -28,24 +31,42 @@ def schedule_id(workflow: str) -> str:
 
 
 async def ensure_schedules(client: Client, task_queue: str) -> None:
-    """Create the schedules, or give existing ones the present interval; pauses stay."""
+    """Create the schedules of the evidence, or give existing ones the present interval."""
     for workflow, interval in INTERVALS.items():
-        wanted = _schedule(workflow, interval, task_queue)
-        try:
-            await client.create_schedule(schedule_id(workflow), wanted)
-        except ScheduleAlreadyRunningError:
-            handle = client.get_schedule_handle(schedule_id(workflow))
-            await handle.update(partial(_updated, wanted))
+        await _ensure(client, workflow, interval, task_queue)
 
 
-def _schedule(workflow: str, interval: timedelta, task_queue: str) -> Schedule:
-    return Schedule(
+async def ensure_sweep(client: Client, settings: Settings) -> None:
+    """Let the sweep of deadlines run as often as configured, or not at all."""
+    if settings.deadline_sweep:
+        every = settings.deadline_sweep_seconds
+        start = SweepStart(every_seconds=every)
+        queue = settings.temporal_task_queue
+        await _ensure(client, DEADLINE_SWEEP, timedelta(seconds=every), queue, start)
+        return
+    try:
+        await client.get_schedule_handle(schedule_id(DEADLINE_SWEEP)).delete()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _ensure(
+    client: Client, workflow: str, interval: timedelta, task_queue: str, *arguments: object
+) -> None:
+    """Create a schedule, or bring an existing one up to date; a pause stays."""
+    name = schedule_id(workflow)
+    wanted = Schedule(
         action=ScheduleActionStartWorkflow(
-            workflow, id=schedule_id(workflow), task_queue=task_queue
+            workflow, args=arguments, id=name, task_queue=task_queue
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
     )
+    try:
+        await client.create_schedule(name, wanted)
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(name).update(partial(_updated, wanted))
 
 
 def _updated(wanted: Schedule, found: ScheduleUpdateInput) -> ScheduleUpdate:

@@ -25,6 +25,7 @@ from runtime.environment import (
     Port,
     Positive,
     PostgresUrl,
+    Recipients,
     RetentionMode,
     Secret,
     Words,
@@ -128,6 +129,11 @@ class Settings(BaseSettings):
     """What a draft invoice charges where the caller supplies no lines; none: an example."""
 
     hold_expiry_grace_seconds: Natural = 900
+    escalation_recipients: Recipients = ()
+    """Who is told of escalations: `role:channel:address,...`; a role may have several."""
+    deadline_sweep: Flag = True
+    deadline_sweep_seconds: Positive = 60
+    """Whether, and how often, overdue deadlines are looked for without the tickets' timers."""
     log_sink_path: Path | None = None
     traces_sink_path: Path | None = None
     otlp_endpoint: HttpUrl | None = None

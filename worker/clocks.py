@@ -12,11 +12,11 @@ from uuid import UUID
 import asyncpg
 import structlog
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.clocks import judge
 from activities.queries import SET_TENANT
-from contracts.names import CLOCK_CHANGED, workflow_id
+from activities.telling import tell
 from policy.bundle import Bundle
 from policy.sla import rules_mark
 from runtime.database import Pool
@@ -64,15 +64,7 @@ class ClockKeeper:
         return len(found)
 
     async def _see_to(self, tenant_id: str, ticket_id: UUID) -> None:
-        await self._tell(tenant_id, ticket_id)
+        await tell(self._client, tenant_id, ticket_id)
         async with self._pool.acquire() as conn, conn.transaction():
             await conn.execute(SET_TENANT, tenant_id)
             await judge(conn, self._bundle, ticket_id)
-
-    async def _tell(self, tenant_id: str, ticket_id: UUID) -> None:
-        handle = self._client.get_workflow_handle(workflow_id(tenant_id, ticket_id))
-        try:
-            await handle.signal(CLOCK_CHANGED)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:  # nothing waits for this ticket
-                raise

@@ -15,13 +15,14 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploym
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.evidence import EvidenceRates, StoredEvidenceActivities
+from activities.sweep import PostgresSweepActivities
 from activities.ticket import PostgresTicketActivities
 from runtime.database import Pool, assert_application_role, create_pool
 from runtime.environment import ConfigurationError
 from runtime.evidence_vault import EvidenceVault
 from runtime.logging import configure_logging
 from runtime.policy import installed_bundle
-from runtime.schedules import ensure_schedules
+from runtime.schedules import ensure_schedules, ensure_sweep
 from runtime.settings import Settings, load_settings
 from runtime.signing import command_key
 from runtime.store import EvidenceStore
@@ -31,6 +32,7 @@ from worker.clocks import ClockKeeper
 from worker.records import keeping_records
 from worker.sandbox import ContextFreeRunner
 from workflows.evidence import EvidenceAuditWorkflow, EvidenceSweepWorkflow
+from workflows.sweep import DeadlineSweepWorkflow
 from workflows.ticket import TicketWorkflow
 
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
@@ -51,13 +53,18 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
     store = EvidenceStore(settings)
     activities = PostgresTicketActivities(pool, bundle, key, store)
     evidence = StoredEvidenceActivities(pool, EvidenceVault(store.s3), evidence_rates(settings))
+    sweep = PostgresSweepActivities(pool, bundle, client)
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
     return Worker(
         client,
         task_queue=settings.temporal_task_queue,
-        workflows=[TicketWorkflow, EvidenceSweepWorkflow, EvidenceAuditWorkflow],
+        workflows=[
+            *(TicketWorkflow, DeadlineSweepWorkflow),
+            *(EvidenceSweepWorkflow, EvidenceAuditWorkflow),
+        ],
         activities=[
             *(activities.execute_command, activities.escalate),
+            *(sweep.sweep, sweep.measure),
             *(evidence.sweep_uploads, evidence.audit),
         ],
         workflow_runner=ContextFreeRunner(SandboxedWorkflowRunner(restrictions=restrictions)),
@@ -120,6 +127,7 @@ async def run(settings: Settings) -> None:
         bundle = installed_bundle(settings)
         keeper = ClockKeeper(client, pool, bundle)
         records = keeping_records(settings, pool, bundle)
+        await ensure_sweep(client, settings)
         if settings.s3_bucket:
             await ensure_schedules(client, settings.temporal_task_queue)
         async with build_worker(client, settings, pool, key), records:

@@ -10,6 +10,7 @@ import orjson
 
 from activities.object_store import ObjectStore
 from activities.ticket import PostgresTicketActivities
+from contracts.messages import SignedCommand
 from contracts.signing import sign
 from policy.bundle import Bundle, load_bundle
 from policy.command import Command, request_hash
@@ -145,12 +146,16 @@ class Runner:
         """Run a command and return its recorded answer."""
         return await self.send(self.command(tool, payload, ticket, role, **fields))
 
+    def signed(self, command: Command) -> SignedCommand:
+        """Return the command as the gateway sends it."""
+        return sign(KEY, command)
+
     async def send(self, command: Command) -> Answer:
         """Run a prepared command and return its recorded answer."""
         activities = PostgresTicketActivities(
             self.pool, self.bundle, KEY, self.store or self.memory
         )
-        outcome = await activities.execute_command(sign(KEY, command))
+        outcome = await activities.execute_command(self.signed(command))
         row = await self.owner.fetchrow(ANSWER, command.command_id)
         assert row is not None
         assert outcome.code == row["code"]

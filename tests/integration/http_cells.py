@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 from uuid import uuid4
@@ -9,12 +10,14 @@ from uuid import uuid4
 from policy.bundle import ToolRule, load_bundle
 from policy.codes import CODES, Code
 from policy.model import Role, State
+from policy.values import format_datetime
 from runtime.database import Connection
 from tests.integration.gateway import TestGateway
 from tests.unit.facts_builder import CHECKLIST, EVIDENCE_KEYS, PAYLOADS
 
 BUNDLE = load_bundle()
 WINDOW = {"start": "2099-11-21T09:00:00.000Z", "end": "2099-11-21T11:00:00.000Z"}
+TOMORROW = format_datetime(datetime.now(UTC) + timedelta(days=1))
 HOLD_TARGETS = {
     "schedule.hold": "PENDING_CUSTOMER_CONFIRMATION",
     "schedule.release": None,  # no hold, nothing to restore
@@ -146,6 +149,7 @@ class Cell:
             "assignment.dispatch": {"tech_id": gateway.tech_id},
             "approval.decide": {"approval_id": self.ticket},
             "ticket.force_close": {"approver_role": self.role},
+            "escalation.snooze": {"until": TOMORROW},
             "ops.autonomy.pause": {"scope_type": "INCIDENT", "incident_type": self.ticket},
             "ops.autonomy.rollback": {"scope_type": "INCIDENT", "incident_type": self.ticket},
             "outbox.replay": {"outbox_id": self.ticket},

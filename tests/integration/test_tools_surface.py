@@ -9,7 +9,7 @@ from tests.integration.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 
-CLOSED_TOOLSET = 41
+CLOSED_TOOLSET = 43
 
 
 def call(

@@ -115,6 +115,8 @@ PAYLOADS: Mapping[str, dict[str, Any]] = {
     "dispatch.manual_bypass": {"bypass_rationale": "The tablet was lost"},
     "reopen_after_verification": {"reason": "The door jams again"},
     "closeout.evidence_exception": {"exception_reason": "No camera on site"},
+    "escalation.acknowledge": {},
+    "escalation.snooze": {"until": START},
     "ops.autonomy.pause": {},
     "ops.autonomy.rollback": {},
     "outbox.replay": {"outbox_id": str(OUTBOX)},

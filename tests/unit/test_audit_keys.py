@@ -59,6 +59,8 @@ KEYS: dict[str, set[str]] = {
     "closeout.evidence_exception": {
         *("exception_reason", "expires_at", "evidence_refs", "effective"),
     },
+    "escalation.acknowledge": {"escalation_ids", "note"},
+    "escalation.snooze": {"until", "kind", "reason"},
     "ops.autonomy.pause": CONTROL_KEYS,
     "ops.autonomy.rollback": CONTROL_KEYS,
     "outbox.replay": {"outbox_id"},

@@ -11,7 +11,7 @@ from policy.closeout_templates import InvalidTemplateSetError, TemplateSet
 from policy.model import Role
 from tests.unit.facts_builder import bundle
 
-SURFACE = "97ea00818ce1a371285412bb3ad5c3b8b35fdc157aef37f0694bb72338944f8d"
+SURFACE = "d2add0166d81a56c1e64f2f20316cab32961d11ca3bf1eb1f9ed1f79bc74ef14"
 TEMPLATE = """
 [[templates]]
 incident_type = "{name}"

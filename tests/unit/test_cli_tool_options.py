@@ -44,7 +44,7 @@ def help_of(
 
 def test_every_tool_has_a_place_of_its_own() -> None:
     places = [place_of(name) for name in BUNDLE.tools]
-    assert len(set(places)) == len(places) == 41
+    assert len(set(places)) == len(places) == 43
     assert place_of("ticket.blind_intake") == ("ticket", "blind-intake")
     assert place_of("ops.autonomy.pause") == ("ops", "autonomy", "pause")
     assert place_of("dispatcher.cockpit") == ("cockpit",)

@@ -28,6 +28,7 @@ NO_TICKET = None
 CELLS = tuple(product(Role, (*State, NO_TICKET)))
 VERSION_KEPT = {
     *("assignment.recommend", "closeout.evidence_exception"),
+    *("escalation.acknowledge", "escalation.snooze"),
     *("evidence.presign", "evidence.finalize", "closeout.add_evidence"),
 }
 WITHOUT_TICKET = {"ops.autonomy.pause", "ops.autonomy.rollback", "outbox.replay"}
@@ -60,7 +61,7 @@ def wrong_state(tool: str, state: State) -> Denial:
 
 def test_the_toolset_has_the_size_of_the_contract() -> None:
     reads = [rule for rule in bundle().tools.values() if not rule.mutating]
-    assert (len(COMMANDS), len(reads), len(Role), len(State)) == (33, 8, 11, 17)
+    assert (len(COMMANDS), len(reads), len(Role), len(State)) == (35, 8, 11, 17)
     assert len(set(bundle().pairs)) == len(bundle().pairs) == 57
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from policy.escalation import SLA_KINDS
 from policy.model import Priority, State
 from policy.sla import SlaStatus, deadlines, sla_of
 from tests.unit.facts_builder import NOW, bundle, hold, ticket
@@ -56,7 +57,9 @@ def test_a_finished_ticket_is_never_escalated(state: State) -> None:
 
 def test_each_deadline_is_the_first_instant_of_its_level() -> None:
     job = ticket(State.DISPATCHED, priority=Priority.URGENT)
-    for deadline in deadlines(bundle(), job, NOW):
+    found = [each for each in deadlines(bundle(), job, NOW) if each.kind in SLA_KINDS]
+    assert [each.level for each in found] == [1, 2, 3]
+    for deadline in found:
         before = sla_of(bundle(), job, deadline.due_at - INSTANT).escalation_level
         assert before == deadline.level - 1
         assert sla_of(bundle(), job, deadline.due_at).escalation_level == deadline.level

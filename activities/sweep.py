@@ -1,0 +1,66 @@
+"""The sweep over Postgres: overdue tickets are looked at without their own timers."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from temporalio import activity
+from temporalio.client import Client
+
+from activities.gathering import Pool
+from activities.telling import tell
+from activities.timers import ring
+from contracts.activities import SweepActivities
+from contracts.messages import SweepReport, SweepStart, SweptDeadlines, TimerFired
+from contracts.names import MEASURE_TIMERS, SWEEP_DEADLINES
+from policy.bundle import Bundle
+
+OVERDUE = "SELECT tenant_id, ticket_id FROM overdue_tickets($1, $2)"
+LATENESS = "SELECT * FROM timer_lateness($1)"
+BATCH = 100
+GRACE = timedelta(seconds=10)
+"""How much later than its deadline a timer may ring before the sweep sees to it."""
+DETECTOR = "sweep"
+log = structlog.get_logger()
+
+
+class PostgresSweepActivities(SweepActivities):
+    """The sweep's activities over an injected pool; `client` tells workflows of what was done."""
+
+    def __init__(self, pool: Pool, bundle: Bundle, client: Client) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._client = client
+
+    @activity.defn(name=SWEEP_DEADLINES)
+    async def sweep(self) -> SweptDeadlines:
+        """See to a batch of overdue tickets, each as its own timer would; `found` 0 is the end."""
+        async with self._pool.acquire() as conn:
+            overdue = await conn.fetch(OVERDUE, GRACE, BATCH)
+        seen_to = failed = 0
+        for tenant_id, ticket_id in overdue:
+            try:
+                seen_to += await self._see_to(tenant_id, ticket_id)
+            except Exception:  # one ticket must not keep the others waiting
+                log.exception("sweep.ticket_failed", ticket_id=str(ticket_id))
+                failed += 1
+        return SweptDeadlines(found=len(overdue) - failed, seen_to=seen_to)
+
+    @activity.defn(name=MEASURE_TIMERS)
+    async def measure(self, swept: SweptDeadlines, start: SweepStart) -> SweepReport:
+        """Return, and log, what the sweep found and how late timers fired since the last one."""
+        async with self._pool.acquire() as conn:
+            late = await conn.fetchrow(LATENESS, timedelta(seconds=start.every_seconds))
+        report = SweepReport(found=swept.found, seen_to=swept.seen_to, **dict(late or {}))
+        notice = log.warning if report.seen_to else log.info
+        notice("sweep.finished", **report.model_dump())
+        return report
+
+    async def _see_to(self, tenant_id: str, ticket_id: UUID) -> int:
+        fired = TimerFired(tenant_id=tenant_id, ticket_id=ticket_id)
+        async with self._pool.acquire() as conn, conn.transaction():
+            rung = await ring(conn, self._bundle, fired, DETECTOR)
+        if rung is None or not rung.seen_to:
+            return 0
+        await tell(self._client, tenant_id, ticket_id)
+        return rung.seen_to

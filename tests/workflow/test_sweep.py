@@ -1,0 +1,81 @@
+"""The sweep: batch by batch until nothing is overdue, then one report."""
+
+from uuid import uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from contracts.activities import SweepActivities
+from contracts.messages import SweepReport, SweepStart, SweptDeadlines
+from contracts.names import DEADLINE_SWEEP, MEASURE_TIMERS, SWEEP_DEADLINES
+from worker.main import OUR_PURE_MODULES
+from workflows.sweep import MOST_ROUNDS, DeadlineSweepWorkflow
+
+pytest_plugins = ["tests.workflow.time_skipping"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Batches(SweepActivities):
+    """A sweep over batches of these sizes; each ticket is seen to once."""
+
+    def __init__(self, *sizes: int, faults: int = 0) -> None:
+        self.sizes = list(sizes)
+        self.faults = faults
+        self.rounds = 0
+
+    @activity.defn(name=SWEEP_DEADLINES)
+    async def sweep(self) -> SweptDeadlines:
+        """Return the next batch."""
+        if self.faults:
+            self.faults -= 1
+            raise OSError("no database")
+        self.rounds += 1
+        size = self.sizes.pop(0) if self.sizes else 0
+        return SweptDeadlines(found=size, seen_to=size)
+
+    @activity.defn(name=MEASURE_TIMERS)
+    async def measure(self, swept: SweptDeadlines, start: SweepStart) -> SweepReport:
+        """Return what was swept, and the span as the number of timers."""
+        return SweepReport(found=swept.found, seen_to=swept.seen_to, fired=start.every_seconds)
+
+
+async def report_of(skipping: WorkflowEnvironment, batches: Batches) -> SweepReport:
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
+    name = str(uuid4())
+    async with Worker(
+        skipping.client,
+        task_queue=name,
+        workflows=[DeadlineSweepWorkflow],
+        activities=[batches.sweep, batches.measure],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+    ):
+        report: SweepReport = await skipping.client.execute_workflow(
+            DEADLINE_SWEEP,
+            SweepStart(every_seconds=7),
+            id=name,
+            task_queue=name,
+            result_type=SweepReport,
+        )
+    return report
+
+
+async def test_batches_follow_each_other_until_nothing_is_overdue(
+    skipping: WorkflowEnvironment,
+) -> None:
+    batches = Batches(3, 2)
+    report = await report_of(skipping, batches)
+    assert (report.found, report.seen_to, report.fired) == (5, 5, 7)
+    assert batches.rounds == 3
+
+
+async def test_an_outage_is_waited_out(skipping: WorkflowEnvironment) -> None:
+    report = await report_of(skipping, Batches(1, faults=2))
+    assert report.found == 1
+
+
+async def test_one_sweep_does_not_go_on_forever(skipping: WorkflowEnvironment) -> None:
+    batches = Batches(*[1] * (MOST_ROUNDS + 5))
+    assert (await report_of(skipping, batches)).found == MOST_ROUNDS
