@@ -14,6 +14,8 @@ from policy.model import Priority, State, Ticket
 from policy.past import EVERY_KIND, Escalation, Past, Snooze
 from policy.sla import Deadline, deadlines
 from policy.steps import Step, due_steps, lateness_ms, messages, open_steps
+from runtime.policy import installed_bundle
+from runtime.settings import load_settings
 from tests.unit.facts_builder import NOW, bundle, ticket, uuid_of
 
 MINUTE = timedelta(minutes=1)
@@ -152,6 +154,23 @@ def told(rules: Bundle, job: Ticket, kind: str = "sla_warning") -> list[tuple[st
 
 def test_nobody_is_told_unless_recipients_are_configured() -> None:
     assert told(bundle(), ticket()) == []
+
+
+def test_an_installation_names_its_recipients_in_one_variable() -> None:
+    words = "dispatcher:sms:+15550001, dispatcher:sms:+15550002,manager:sms:+15550003"
+    settings, warnings = load_settings({"DISPATCH_ESCALATION_RECIPIENTS": words})
+    rules = installed_bundle(settings)
+    assert warnings == []
+    assert [to for to, _, _ in told(rules, ticket())] == ["+15550001", "+15550002"]
+    assert len(told(rules, ticket(), "sla_double_breach")) == 3
+    assert rules.surface_hash == bundle().surface_hash
+
+
+@pytest.mark.parametrize("words", ["+15550001", "dispatcher:email:a@b.example", "x:sms:", "a:b:c"])
+def test_a_recipient_that_cannot_be_read_is_none_and_said_so(words: str) -> None:
+    settings, (warning,) = load_settings({"DISPATCH_ESCALATION_RECIPIENTS": words})
+    assert settings.escalation_recipients == ()
+    assert "DISPATCH_ESCALATION_RECIPIENTS" in warning
 
 
 def test_a_message_has_one_key_for_each_step_and_recipient() -> None:
