@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from temporalio.client import Client
 
-from bench.accounting import account, replays
+from bench.accounting import account, anchoring, replays
 from bench.floor_client import FloorClient
 from bench.floor_worker import floor_worker
 from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
@@ -45,7 +45,9 @@ async def measure(machine: Machine, plan: Plan) -> Report:
     progress("counting statements and history events of a lifecycle")
     lifecycle = await account(machine, path, client)
     repeated = await replays(machine, path, BUSY, plan.seconds)
-    return Report(results, lifecycle, repeated)
+    progress("anchoring what commands leave in the audit log")
+    anchored = await anchoring(machine, path, BUSY, plan.seconds)
+    return Report(results, lifecycle, repeated, anchored)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,9 +16,13 @@ from temporalio.client import Client
 from bench.lifecycle import LIFECYCLE_COMMANDS, Caller, HttpPath, create
 from bench.load import Round, Ticket, run_round
 from bench.machine import Machine
+from runtime.anchoring import AT_ONCE, Anchoring
+from runtime.database import create_pool
+from runtime.signing_keys import signing_keys
 from runtime.stack.state import ensure_secrets
 
 POLL_SECONDS = 0.1
+ANCHORED_COMMANDS = 400
 GATEWAY, WORKER = "dispatch-api", "dispatch-worker"
 STATEMENT = re.compile(r"^@@([^|]*)\|LOG:  (?:statement|execute [^:]*):", re.MULTILINE)
 LOGGING = {"log_line_prefix": "@@%a|", "log_statement": "all"}
@@ -67,6 +72,27 @@ async def replays(machine: Machine, path: HttpPath, level: int, seconds: float) 
             await caller.send(step, key)
             lanes.append(_repeating(caller, key, machine))
         return await run_round(lanes, seconds)
+
+
+async def anchoring(machine: Machine, path: HttpPath, level: int, seconds: float) -> float:
+    """Return the seconds that it takes to anchor what one command leaves in the audit log."""
+    keys, commands, spent = signing_keys(machine.settings), 0, 0.0
+    if keys is None:
+        raise RuntimeError("the embedded stack has a signing key")
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(machine.database_url, max_size=1)
+        stack.push_async_callback(pool.close)
+        anchors = Anchoring(pool, keys, None)
+        while await anchors.anchor(*AT_ONCE):  # what was there before
+            pass
+        while commands < ANCHORED_COMMANDS:
+            done = await run_round(await path.lanes(stack, level), seconds)
+            began = time.perf_counter()
+            while await anchors.anchor(*AT_ONCE):
+                pass
+            spent += time.perf_counter() - began
+            commands += len(done.latencies_ms)
+    return spent / commands
 
 
 def _repeating(caller: Caller, key: str, machine: Machine) -> Ticket:

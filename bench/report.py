@@ -42,6 +42,8 @@ class Report:
     results: Results
     lifecycle: Lifecycle
     replays: Round
+    anchoring_seconds: float
+    """What anchoring costs for each command."""
 
     def budget(self) -> Iterator[Line]:
         """Yield the budget: ratios of the HTTP path to the bare loop with a local activity."""
@@ -59,6 +61,8 @@ class Report:
         yield Line("statements of the gateway per command", self.lifecycle.statements[GATEWAY], 2)
         gain = self.replays.rate / self.results[Kind.HTTP, BUSY].round.rate
         yield Line(f"replayed answers / first runs, throughput at {BUSY}", gain, 10, at_least=True)
+        rate = self.results[Kind.HTTP, BUSY].round.rate
+        yield Line("anchoring, share of a command's time", self.anchoring_seconds * rate, 0.03)
 
     def figures(self) -> dict[str, Any]:
         """Return everything as plain JSON values."""
@@ -67,6 +71,7 @@ class Report:
             "lifecycle": vars(self.lifecycle),
             "replays_per_second": round(self.replays.rate, 1),
             "replays_p50_ms": round(self.replays.percentile(50), 2),
+            "anchoring_us_per_command": round(self.anchoring_seconds * 1e6, 1),
         }
 
     def show(self) -> None:
@@ -161,5 +166,10 @@ def _budget_table(lines: Sequence[Line]) -> Table:
     for line in lines:
         sign = ">=" if line.at_least else "<="
         verdict = "[green]PASS[/green]" if line.met else "[red]FAIL[/red]"
-        table.add_row(line.text, f"{line.value:,.2f}", f"{sign} {line.limit:,g}", verdict)
+        table.add_row(
+            line.text,
+            f"{line.value:,.3g}" if line.value < 1 else f"{line.value:,.2f}",
+            f"{sign} {line.limit:,g}",
+            verdict,
+        )
     return table

@@ -1,5 +1,6 @@
 """Commands run straight through the activity on a real Postgres, without an engine."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -102,6 +103,8 @@ class Runner:
     memory: MemoryStore = field(default_factory=MemoryStore)
     store: ObjectStore | None = None
     bundle: Bundle = field(default_factory=load_bundle)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Commands may run at once; their answers are read one after the other."""
 
     def command(
         self,
@@ -156,7 +159,8 @@ class Runner:
             self.pool, self.bundle, KEY, self.store or self.memory
         )
         outcome = await activities.execute_command(self.signed(command))
-        row = await self.owner.fetchrow(ANSWER, command.command_id)
+        async with self.turn:
+            row = await self.owner.fetchrow(ANSWER, command.command_id)
         assert row is not None
         assert outcome.code == row["code"]
         body = orjson.loads(row["response_text"])
