@@ -72,6 +72,7 @@ log AS (
         ticket_id = excluded.ticket_id, decision = excluded.decision, code = excluded.code,
         dimension = excluded.dimension, response_code = excluded.response_code,
         response_body = excluded.response_body, response_text = excluded.response_text,
+        counted = excluded.counted,
         correlation_id = excluded.correlation_id, trace_id = excluded.trace_id,
         policy_bundle_version = excluded.policy_bundle_version,
         policy_bundle_sha256 = excluded.policy_bundle_sha256, decided_at = excluded.decided_at
@@ -130,6 +131,7 @@ class Recorder:
                 **self._log_row(facts.now),
                 "ticket_id": self.command.ticket_id,
                 "decision": "ALLOW",
+                "counted": _counted(effects),
                 **_response(self.bundle.tools[self.command.tool].success_status, dict(body or {})),
             },
         )
@@ -182,6 +184,16 @@ class Recorder:
 def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
     text = orjson.dumps(body).decode()
     return {"response_code": status, "response_body": body, "response_text": text}
+
+
+def _counted(effects: Effects) -> dict[str, Any]:
+    """Return what the command counts as in the gateway's metrics (contract 15.2)."""
+    dispatched = effects.audit.get("dispatch_validation") or {}
+    return {
+        "transitions": effects.pairs,
+        "override_code": effects.audit.get("override_code"),
+        "snapshot_id": dispatched.get("recommendation_snapshot_id"),
+    }
 
 
 def _deadline(facts: Facts, effects: Effects, next_look: datetime | None) -> dict[str, Any] | None:

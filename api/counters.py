@@ -28,13 +28,13 @@ class Commit(NamedTuple):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Return the commit in a row of `command_outcomes`."""
-        pairs = (pair.partition("->") for pair in row["transitions"])
+        counted = row["counted"] or {}
         return cls(
             tool_name=row["tool_name"],
             allowed=row["code"] is None,
-            transitions=tuple((before or None, after) for before, _, after in pairs),
-            override_code=row["override_code"],
-            snapshot_id=row["snapshot_id"],
+            transitions=tuple(map(tuple, counted.get("transitions", ()))),
+            override_code=counted.get("override_code"),
+            snapshot_id=counted.get("snapshot_id"),
         )
 
 

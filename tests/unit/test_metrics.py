@@ -11,9 +11,7 @@ def commit(tool: str = "ticket.triage", *, allowed: bool = True, **said: str | N
     row = {
         "tool_name": tool,
         "code": None if allowed else "FORBIDDEN",
-        "transitions": ["->NEW", "NEW->TRIAGED"],
-        "override_code": said.get("override_code"),
-        "snapshot_id": said.get("snapshot_id"),
+        "counted": {"transitions": [[None, "NEW"], ["NEW", "TRIAGED"]], **said},
     }
     return Commit.of(row)
 
