@@ -60,6 +60,9 @@ async def new_ticket(stack: EmbeddedStack, **headers: str) -> str:
     return str(answer.json()["id"])
 
 
+LAST = {"POST", "RunActivity"}  # what a process's other spans are part of ends after them
+
+
 def spans_of(stack: EmbeddedStack, trace_id: str) -> list[Span]:
     path = Path(stack.env["DISPATCH_TRACES_SINK_PATH"])
     if not path.exists():
@@ -70,12 +73,14 @@ def spans_of(stack: EmbeddedStack, trace_id: str) -> list[Span]:
 
 
 async def whole_trace(stack: EmbeddedStack, trace_id: str) -> list[Span]:
-    """Return the spans once gateway and worker have both written theirs."""
+    """Return the spans once gateway and worker have both written the last of theirs."""
 
     async def found() -> list[Span]:
         spans = spans_of(stack, trace_id)
         services = {span["resource"]["attributes"]["service.name"] for span in spans}
-        return spans if services == {"dispatch-api", "dispatch-worker"} else []
+        ended = {span["name"].partition(":")[0].partition(" ")[0] for span in spans}
+        is_whole = services == {"dispatch-api", "dispatch-worker"} and ended >= LAST
+        return spans if is_whole else []
 
     return await eventually(found, what="the trace of both processes")
 
