@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import httpx
@@ -12,6 +12,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from temporalio.client import WorkflowHistory
 from temporalio.worker import Interceptor, Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -33,6 +34,8 @@ import api.main, worker.main
 sys.exit(any(name.startswith("opentelemetry.sdk") for name in sys.modules))
 """
 Span = Mapping[str, Any]
+MARKER: Final = "marker_recorded_event_attributes"
+COMMANDS = 2
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -150,7 +153,14 @@ async def test_a_history_replays_whether_traces_are_on_or_off(stack: EmbeddedSta
     await send(stack, f"/tickets/{ticket_id}/triage", TRIAGE)
     settings, _ = load_settings(stack.env)
     client = await connect_temporal(settings)
-    history = await client.get_workflow_handle(f"ticket-{ticket_id}").fetch_history()
+    handle = client.get_workflow_handle(f"ticket-{ticket_id}")
+
+    async def recorded() -> WorkflowHistory | None:
+        """Return the history once both commands stand in it: an open task is no replay."""
+        found = await handle.fetch_history()
+        return found if sum(each.HasField(MARKER) for each in found.events) == COMMANDS else None
+
+    history = await eventually(recorded, what="the history of both commands")
     assert "_tracer-data" not in history.to_json()
 
     spans = InMemorySpanExporter()
