@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -153,31 +153,23 @@ class Gathering:
         return {"duplicate": Duplicate(**row) if row else None}
 
     async def roster(self) -> Found:
-        """Return every technician of the tenant with load and overlaps, and the hours of those fit.
+        """Return the site and every technician of the tenant, those who fit with all they do.
 
-        Whose skills or region do not fit is excluded whatever the hours are.
+        Whose skills or region do not fit is excluded whatever the load and the hours are.
         """
-        ticket = self.ticket
+        ticket, found = self.ticket, await self.site()
         if ticket is None or ticket.scheduled_start is None or ticket.scheduled_end is None:
-            return {}
-        rows = await self.conn.fetch(
-            queries.ROSTER, ticket.id, ticket.scheduled_start, ticket.scheduled_end
-        )
-        # Thousands of rows that Postgres vouches for are not validated one by one.
-        roster = [RosterEntry.model_construct(**row) for row in rows]
-        site = (await self.site())["site"]
-        region, service = site and site.region, normalised_service(self.payload.service_type)
-        fit = [each.id for each in roster if is_fit(each, service, region)]
-        hours = {
-            row["technician_id"]: tuple(Hours(*each) for each in row["hours"])
-            for row in await self.conn.fetch(queries.HOURS, fit)
-        }
-        return {
-            "roster": tuple(
-                each.model_copy(update={"hours": hours[each.id]}) if each.id in hours else each
-                for each in roster
-            )
-        }
+            return found
+        rows = await self.conn.fetch(queries.ROSTER)
+        roster = {row["id"]: RosterEntry(**row) for row in rows}
+        region = found["site"] and found["site"].region
+        service = normalised_service(self.payload.service_type)
+        fit = [each.id for each in roster.values() if is_fit(each, service, region)]
+        window = (ticket.scheduled_start, ticket.scheduled_end)
+        for row in await self.conn.fetch(queries.ENGAGEMENTS, fit, ticket.id, *window):
+            engaged = {**row, "hours": tuple(Hours(*each) for each in row["hours"])}
+            roster[row["id"]] = replace(roster[row["id"]], **engaged)
+        return {**found, "roster": tuple(roster.values())}
 
     async def hold(self) -> Found:
         """Return the newest hold of the ticket."""

@@ -69,39 +69,34 @@ SELECT id, state::text, created_at FROM tickets
    AND state NOT IN ('CLOSED', 'CANCELLED')
  ORDER BY created_at DESC LIMIT 1
 """
-# The states are spelled out as in the index idx_tickets_load, or it would not serve.
 ROSTER = """
-WITH busy AS (
-    SELECT assigned_tech_id AS id, count(*) AS load FROM tickets
-     WHERE assigned_tech_id IS NOT NULL
-       AND state NOT IN ('COMPLETED_PENDING_VERIFICATION', 'VERIFIED', 'INVOICED', 'CLOSED',
-                         'CANCELLED')
-     GROUP BY assigned_tech_id
-), taken AS (
-    SELECT assigned_tech_id AS id, array_agg(id ORDER BY id) AS tickets FROM tickets
-     WHERE assigned_tech_id IS NOT NULL
-       AND state NOT IN ('COMPLETED_PENDING_VERIFICATION', 'VERIFIED', 'INVOICED', 'CLOSED',
-                         'CANCELLED')
-       AND id <> $1 AND scheduled_start < $3 AND scheduled_end > $2
-     GROUP BY assigned_tech_id
-), skilled AS (
+WITH skilled AS (
     SELECT technician_id AS id, array_agg(skill) AS skills FROM technician_skills GROUP BY 1
 ), serving AS (
     SELECT technician_id AS id, array_agg(region) AS regions FROM technician_regions GROUP BY 1
 )
 SELECT t.id, t.name, t.active, t.home_region,
-       coalesce(skills, '{}') AS skills, coalesce(regions, '{}') AS regions,
-       coalesce(load, 0) AS active_load, coalesce(tickets, '{}') AS overlapping_ticket_ids
-  FROM technicians t
-  LEFT JOIN skilled USING (id) LEFT JOIN serving USING (id)
-  LEFT JOIN busy USING (id) LEFT JOIN taken USING (id)
+       coalesce(skills, '{}') AS skills, coalesce(regions, '{}') AS regions
+  FROM technicians t LEFT JOIN skilled USING (id) LEFT JOIN serving USING (id)
  ORDER BY t.id
 """
-HOURS = """
-SELECT technician_id, array_agg(ARRAY[weekday, extract(epoch FROM start_time)::int,
-                                      extract(epoch FROM end_time)::int]
-                                ORDER BY weekday, start_time) AS hours
-  FROM technician_availability WHERE technician_id = ANY ($1) GROUP BY technician_id
+# The states are spelled out as in the index idx_tickets_load, or it would not serve.
+ENGAGEMENTS = """
+SELECT t.id, load AS active_load, coalesce(tickets, '{}') AS overlapping_ticket_ids,
+       coalesce(hours, '{}') AS hours
+  FROM unnest($1::uuid[]) t (id),
+       LATERAL (SELECT count(*) AS load,
+                       array_agg(k.id ORDER BY k.id)
+                       FILTER (WHERE k.id <> $2 AND scheduled_start < $4 AND scheduled_end > $3)
+                       AS tickets
+                  FROM tickets k
+                 WHERE assigned_tech_id = t.id
+                   AND state NOT IN ('COMPLETED_PENDING_VERIFICATION', 'VERIFIED', 'INVOICED',
+                                     'CLOSED', 'CANCELLED')) engaged,
+       LATERAL (SELECT array_agg(ARRAY[weekday, extract(epoch FROM start_time)::int,
+                                       extract(epoch FROM end_time)::int]
+                                 ORDER BY weekday, start_time) AS hours
+                  FROM technician_availability WHERE technician_id = t.id) available
 """
 HOLD = """
 SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,

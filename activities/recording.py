@@ -18,7 +18,7 @@ from policy.shapes import ticket_shape
 from policy.values import format_datetime
 
 RECORD = """
-WITH doc AS (SELECT $1::jsonb AS d),
+WITH doc AS MATERIALIZED (SELECT $1::jsonb AS d, $2::text AS reply, $2::text::jsonb AS reply_body),
 ticket AS (
     INSERT INTO tickets AS t
     SELECT r.* FROM doc, jsonb_populate_record(NULL::tickets, d->'ticket') r
@@ -58,7 +58,7 @@ answer AS (
     INSERT INTO idempotency_keys (tenant_id, actor_id, endpoint, request_id, request_hash,
                                   response_code, response_body, command_id)
     SELECT r.tenant_id, r.actor_id, r.endpoint, r.request_id, r.request_hash,
-           r.response_code, r.response_text::jsonb, r.command_id
+           r.response_code, reply_body, r.command_id
       FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
      WHERE (d->>'keep_answer')::boolean
 ),
@@ -66,8 +66,16 @@ payload AS (
     DELETE FROM command_payloads p USING doc WHERE p.command_id = (d->'log'->>'command_id')::uuid
 ),
 log AS (
-    INSERT INTO command_log AS c
-    SELECT r.* FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
+    INSERT INTO command_log AS c (
+           command_id, tenant_id, ticket_id, tool_name, endpoint, actor_type, actor_id, actor_role,
+           request_id, request_hash, decision, code, dimension, response_code, response_body,
+           response_text, counted, correlation_id, trace_id, policy_bundle_version,
+           policy_bundle_sha256, submitted_at, decided_at)
+    SELECT r.command_id, r.tenant_id, r.ticket_id, r.tool_name, r.endpoint, r.actor_type,
+           r.actor_id, r.actor_role, r.request_id, r.request_hash, r.decision, r.code, r.dimension,
+           r.response_code, reply_body, reply, r.counted, r.correlation_id, r.trace_id,
+           r.policy_bundle_version, r.policy_bundle_sha256, r.submitted_at, r.decided_at
+      FROM doc, jsonb_populate_record(NULL::command_log, d->'log') r
     ON CONFLICT (command_id) DO UPDATE SET
         ticket_id = excluded.ticket_id, decision = excluded.decision, code = excluded.code,
         dimension = excluded.dimension, response_code = excluded.response_code,
@@ -127,12 +135,13 @@ class Recorder:
             pairs=effects.pairs,
             deadline=_deadline(facts, effects, next_look),
             keep_answer=keep_answer,
+            answer=dict(body or {}),
             log={
                 **self._log_row(facts.now),
                 "ticket_id": self.command.ticket_id,
                 "decision": "ALLOW",
                 "counted": _counted(effects),
-                **_response(self.bundle.tools[self.command.tool].success_status, dict(body or {})),
+                "response_code": self.bundle.tools[self.command.tool].success_status,
             },
         )
 
@@ -140,25 +149,25 @@ class Recorder:
         """Write the log row of a denied command, and nothing else."""
         rule = self.bundle.tools.get(self.command.tool)
         refused_create = rule is not None and not rule.requires_ticket_id
-        envelope = denial.body(self.command.request_id, self.command.correlation_id)
         await self._record(
             ticket=None,
             audit=None,
             pairs=(),
             deadline=None,
             keep_answer=False,
+            answer=denial.body(self.command.request_id, self.command.correlation_id),
             log={
                 **self._log_row(now),
                 "ticket_id": None if refused_create else self.command.ticket_id,
                 "decision": "DENY",
                 "code": denial.code,
                 "dimension": denial.dimension,
-                **_response(denial.status, envelope),
+                "response_code": denial.status,
             },
         )
 
-    async def _record(self, **document: Any) -> None:  # noqa: ANN401  parts of the document
-        await self.conn.execute(RECORD, document)
+    async def _record(self, answer: dict[str, Any], **document: Any) -> None:  # noqa: ANN401  parts
+        await self.conn.execute(RECORD, document, orjson.dumps(answer).decode())
 
     def _log_row(self, now: datetime) -> dict[str, Any]:
         command = self.command
@@ -179,11 +188,6 @@ class Recorder:
             "submitted_at": command.submitted_at,
             "decided_at": now,
         }
-
-
-def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
-    text = orjson.dumps(body).decode()
-    return {"response_code": status, "response_body": body, "response_text": text}
 
 
 def _counted(effects: Effects) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import uvicorn
 
 from api.app import create_app
 from runtime.environment import ConfigurationError
+from runtime.garbage import spare_long_lived
 from runtime.logging import configure_logging
 from runtime.settings import load_settings
 
@@ -21,6 +22,7 @@ def main() -> None:
         app = create_app(settings)
     except (ConfigurationError, ValueError) as error:
         sys.exit(f"dispatch-api: {error}")
+    spare_long_lived()
     uvicorn.run(
         app,
         host=settings.api_host,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from policy.availability import covers
@@ -22,6 +23,7 @@ OVERLAPPING = "OVERLAPPING_TICKET"
 _VERSION_SUFFIX = re.compile(r"_V\d+$", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def normalised_service(text: str | None) -> str:
     """Return a service type or skill trimmed, in upper case and without `_V<digits>`."""
     return _VERSION_SUFFIX.sub("", (text or "").strip().upper())
@@ -38,15 +40,15 @@ def service_type_of(ticket: Ticket) -> str:
 
 def matches_service(technician: Technician, service_type: str) -> bool:
     """Whether the technician has the skill DEFAULT or the service type."""
-    skills = {normalised_service(skill) for skill in technician.skills}
-    return bool(skills & {DEFAULT_SKILL, service_type})
+    wanted = (DEFAULT_SKILL, service_type)
+    return any(normalised_service(skill) in wanted for skill in technician.skills)
 
 
 def serves_region(technician: Technician, region: str | None) -> bool:
     """Whether the technician serves the region of a site; a blank region fits everyone."""
     wanted = _folded(region)
-    served = {_folded(name) for name in (technician.home_region, *technician.regions)}
-    return not wanted or wanted in served
+    served = (technician.home_region, *technician.regions)
+    return not wanted or any(_folded(name) == wanted for name in served)
 
 
 def is_fit(technician: Technician, service_type: str, region: str | None) -> bool:
@@ -190,5 +192,6 @@ def _obstacles(
     return found
 
 
+@lru_cache(maxsize=4096)
 def _folded(text: str | None) -> str:
     return (text or "").strip().upper()

@@ -1,6 +1,7 @@
 """What a decision may look at: the locked ticket, the clock, new ids and the rows a tool needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,15 +22,16 @@ class Site(Frozen):
     timezone: str = "UTC"
 
 
-class Technician(Frozen):
+@dataclass(frozen=True, slots=True)
+class Technician:
     """A technician with skills and regions as stored."""
 
     id: UUID
     name: str
     active: bool
     home_region: str | None
-    skills: tuple[str, ...]
-    regions: tuple[str, ...]
+    skills: Sequence[str]
+    regions: Sequence[str]
 
 
 class Hours(NamedTuple):
@@ -40,15 +42,17 @@ class Hours(NamedTuple):
     end_seconds: int
 
 
+@dataclass(frozen=True, slots=True)
 class RosterEntry(Technician):
     """A technician with what a recommendation weighs.
 
-    `overlapping_ticket_ids` are other open tickets of the technician in the ticket's window.
+    `overlapping_ticket_ids` are other open tickets of the technician in the ticket's window. Not a
+    model, since there are thousands of them and Postgres vouches for each.
     """
 
-    active_load: int
-    overlapping_ticket_ids: tuple[UUID, ...] = ()
-    hours: tuple[Hours, ...] = ()
+    active_load: int = 0
+    overlapping_ticket_ids: Sequence[UUID] = ()
+    hours: Sequence[Hours] = ()
 
 
 class Duplicate(Frozen):

@@ -20,6 +20,7 @@ from activities.ticket import PostgresTicketActivities
 from runtime.database import Pool, assert_application_role, create_pool
 from runtime.environment import ConfigurationError
 from runtime.evidence_vault import EvidenceVault
+from runtime.garbage import spare_long_lived
 from runtime.logging import configure_logging
 from runtime.policy import installed_bundle
 from runtime.schedules import ensure_schedules, ensure_sweep
@@ -131,6 +132,7 @@ async def run(settings: Settings) -> None:
         if settings.s3_bucket:
             await ensure_schedules(client, settings.temporal_task_queue)
         async with build_worker(client, settings, pool, key), records:
+            spare_long_lived()
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)
             log.info("worker.stopping")

@@ -93,4 +93,4 @@ def _site(case: Case[Payload]) -> Site:
     return case.facts.site
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.SITE, Need.ROSTER}))
+TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.ROSTER}))

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from activities.queries import ROSTER
+from activities.queries import ENGAGEMENTS
 from api.cockpit_queue import Queue, QueueFilter
 from bench.crowd import INCIDENTS, seed_crowd
 from policy.bundle import OPEN_STATES, load_bundle
@@ -92,6 +92,9 @@ async def filters(owner: Connection) -> dict[str, QueueFilter]:
         "a site": QueueFilter(OPEN_STATES, (), None, (site,), (), ()),
         "a technician": QueueFilter(OPEN_STATES, (), None, None, (technician,), ()),
         "an incident type": QueueFilter(OPEN_STATES, (), None, None, (), INCIDENTS[:1]),
+        "states of which one priority has none": QueueFilter(
+            (State.NEW, State.TRIAGED), (), None, None, (), INCIDENTS[:2]
+        ),
     }
 
 
@@ -115,12 +118,14 @@ async def test_any_filter_and_any_page_is_read_by_index(
             after = rows[-1].position
 
 
-async def test_the_load_of_technicians_is_counted_without_reading_tickets(
+async def test_what_technicians_do_is_read_for_those_asked_after_and_by_index_alone(
     crowd: Connection, reader: Explaining
 ) -> None:
     start = await crowd.fetchval("SELECT now()")
-    await reader.fetch(ROSTER, UUID(int=1), start, start + timedelta(hours=2))
-    scans = [scan for scan in scans_of(reader.plans[0]) if scan["Relation Name"] == "tickets"]
-    assert len(scans) == 2
-    assert {scan["Node Type"] for scan in scans} == {"Index Only Scan"}
-    assert {scan["Index Name"] for scan in scans} == {"idx_tickets_load"}
+    asked = await crowd.fetch("SELECT id FROM technicians ORDER BY id LIMIT 4")
+    ids = [row["id"] for row in asked]
+    found = await reader.fetch(ENGAGEMENTS, ids, UUID(int=1), start, start + timedelta(hours=2))
+    assert {row["id"] for row in found} == set(ids)
+    (scan,) = [scan for scan in scans_of(reader.plans[0]) if scan["Relation Name"] == "tickets"]
+    assert (scan["Node Type"], scan["Index Name"]) == ("Index Only Scan", "idx_tickets_load")
+    assert rows_read(scan) == sum(row["active_load"] for row in found)

@@ -23,7 +23,6 @@ from policy.facts import (
     Site,
     StoredObject,
     Subject,
-    Technician,
     Upload,
 )
 from policy.model import Actor, ActorType, Role, State, Ticket
@@ -201,7 +200,7 @@ def facts(the_ticket: Ticket | None, **overrides: Any) -> Facts:  # noqa: ANN401
         "new_ids": NEW_IDS,
         "account_exists": True,
         "site": Site(id=SITE, account_id=ACCOUNT, region="CA", timezone="America/Los_Angeles"),
-        "technician": Technician(**person.model_dump(include=set(Technician.model_fields))),
+        "technician": person,
         "roster": (person,),
         "approval": Approval(id=APPROVAL, status="PENDING", return_state="IN_PROGRESS"),
         "evidence": tuple(evidence(key) for key in EVIDENCE_KEYS),

@@ -8,7 +8,7 @@ import pytest
 from policy.assignment import normalised_service, service_type_of
 from policy.canonical import sha256_hex
 from policy.codes import Code
-from policy.facts import Snapshot, Technician
+from policy.facts import Snapshot
 from policy.model import State
 from policy.writes import InsertOutbox
 from tests.unit.facts_builder import (
@@ -32,11 +32,6 @@ STANDARD = {"tech_id": str(TECH), "dispatch_mode": "STANDARD"}
 NAMED = {**STANDARD, "recommendation_snapshot_id": str(SNAPSHOT)}
 SNAPSHOT_ID = {"recommendation_snapshot_id": str(SNAPSHOT)}
 TECH_ID = {"tech_id": str(TECH)}
-
-
-def person(**fields: Any) -> Technician:  # noqa: ANN401  columns
-    """Return the technician of the payload."""
-    return Technician(**technician(**fields).model_dump(include=set(Technician.model_fields)))
 
 
 def missing(*fields: str) -> dict[str, Any]:
@@ -117,28 +112,28 @@ LADDER: tuple[tuple[str, Code, dict[str, Any], dict[str, Any], dict[str, Any]], 
         "i",
         Code.TECH_UNAVAILABLE,
         NAMED,
-        {"technician": person(active=False), "recommended": OTHER},
+        {"technician": technician(active=False), "recommended": OTHER},
         TECH_ID,
     ),
     (
         "j",
         Code.ASSIGNMENT_RECOMMENDATION_MISMATCH,
         NAMED,
-        {"technician": person(skills=()), "recommended": OTHER},
+        {"technician": technician(skills=()), "recommended": OTHER},
         {**SNAPSHOT_ID, "recommended_tech_id": str(OTHER), **TECH_ID},
     ),
     (
         "k",
         Code.ASSIGNMENT_CAPABILITY_MISMATCH,
         NAMED,
-        {"technician": person(skills=("GLASS",), home_region="TX"), "recommended": TECH},
+        {"technician": technician(skills=("GLASS",), home_region="TX"), "recommended": TECH},
         {**TECH_ID, "service_type": "DOOR_WONT_LATCH", **SNAPSHOT_ID},
     ),
     (
         "l",
         Code.ASSIGNMENT_ZONE_MISMATCH,
         STANDARD,
-        {"technician": person(home_region="TX", regions=("NV",))},
+        {"technician": technician(home_region="TX", regions=("NV",))},
         {**TECH_ID, "ticket_region": "CA", "recommendation_snapshot_id": None},
     ),
 )
