@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from temporalio import workflow
@@ -33,10 +34,13 @@ SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the 
 CARRIED_COMMANDS = 200
 CARRY_LESS = "2026-11-carry-less"
 DRAIN_ON_CANCEL = "2026-11-drain-on-cancel"
+RING_LOCALLY = "2026-11-ring-locally"
 ONCE = RetryPolicy(maximum_attempts=1)
 FOREVER = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10)
 )
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @workflow.defn(name="Ticket")
@@ -123,40 +127,23 @@ class TicketWorkflow:
         return SignedCommand(command=signed.command.model_copy(update=claim))
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
-        """Run the command at once in this task; if that fails, as an activity operators can see."""
-        summary = f"{signed.command.tool} by {signed.command.actor.actor_role}"
-        try:
-            return await workflow.execute_local_activity_method(
-                TicketActivities.execute_command,
-                signed,
-                start_to_close_timeout=LOCAL_LIMIT,
-                retry_policy=ONCE,
-            )
-        except FailureError as error:  # not always an ActivityError around it
-            workflow.logger.warning(
-                "the local attempt failed, the command goes on as an activity",
-                extra={
-                    "command_id": str(signed.command.command_id),
-                    "correlation_id": signed.command.correlation_id,
-                    "cause": str(error.cause or error),
-                },
-            )
-            return await workflow.execute_activity_method(
-                TicketActivities.execute_command,
-                signed,
-                start_to_close_timeout=ACTIVITY_LIMIT,
-                retry_policy=FOREVER,
-                summary=summary,
-            )
+        command = signed.command
+        return await _local_first(
+            TicketActivities.execute_command,
+            signed,
+            summary=f"{command.tool} by {command.actor.actor_role}",
+            told={
+                "command_id": str(command.command_id),
+                "correlation_id": command.correlation_id,
+            },
+        )
 
     async def _escalate(self) -> TicketView | None:
-        return await workflow.execute_activity_method(
-            TicketActivities.escalate,
-            TimerFired(tenant_id=self._start.tenant_id, ticket_id=self._start.ticket_id),
-            start_to_close_timeout=ACTIVITY_LIMIT,
-            retry_policy=FOREVER,
-            summary="escalate what is due",
-        )
+        fired = TimerFired(tenant_id=self._start.tenant_id, ticket_id=self._start.ticket_id)
+        summary = "escalate what is due"
+        if workflow.patched(RING_LOCALLY):
+            return await _local_first(TicketActivities.escalate, fired, summary=summary, told={})
+        return await _regularly(TicketActivities.escalate, fired, summary)
 
     def _show(self, outcome: Outcome) -> None:
         ticket = outcome.ticket
@@ -224,3 +211,38 @@ class TicketWorkflow:
             correlation_id=workflow.info().run_id,
             submitted_at=workflow.now(),
         )
+
+
+async def _local_first(
+    method: Callable[[TicketActivities, P], Awaitable[R]],
+    argument: P,
+    *,
+    summary: str,
+    told: Mapping[str, str],
+) -> R:
+    """Run an activity at once in this task; if that fails, as one that operators can see.
+
+    `told` is what the log says of it.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            method, argument, start_to_close_timeout=LOCAL_LIMIT, retry_policy=ONCE
+        )
+    except FailureError as error:  # not always an ActivityError around it
+        workflow.logger.warning(
+            "the local attempt failed, it goes on as an activity",
+            extra={**told, "summary": summary, "cause": str(error.cause or error)},
+        )
+        return await _regularly(method, argument, summary)
+
+
+async def _regularly(
+    method: Callable[[TicketActivities, P], Awaitable[R]], argument: P, summary: str
+) -> R:
+    return await workflow.execute_activity_method(
+        method,
+        argument,
+        start_to_close_timeout=ACTIVITY_LIMIT,
+        retry_policy=FOREVER,
+        summary=summary,
+    )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,10 +15,11 @@ from temporalio.common import WorkflowIDConflictPolicy
 from cli.scenario import LIFECYCLE
 from cli.walk import Walk
 from contracts.messages import SignedCommand, TicketStart
-from contracts.names import WORKFLOW_TYPE, new_ticket_id, workflow_id
+from contracts.names import CLOCK_CHANGED, WORKFLOW_TYPE, new_ticket_id, workflow_id
 from policy.bundle import load_bundle
 from policy.command import Command
 from policy.model import Actor, ActorType, Role
+from policy.values import format_datetime
 from tests.integration.gateway import TestGateway
 from tests.lifecycle import names_of
 from tests.polling import eventually
@@ -48,14 +49,30 @@ class Recording:
         found = None if ticket is None else UUID(ticket)
         return self.client.get_workflow_handle(workflow_id(TENANT, found))
 
-    async def saw(self, ticket: str, event: str) -> None:
-        """Wait until an event of this kind is in the history."""
+    async def saw(self, ticket: str, event: str, times: int = 1) -> None:
+        """Wait until an event of this kind is in the history, so many times."""
 
         async def is_there() -> bool:
             events = (await self.handle(ticket).fetch_history()).events
-            return any(each.HasField(event) for each in events)  # type: ignore[arg-type]
+            return sum(each.HasField(event) for each in events) >= times  # type: ignore[arg-type]
 
         await eventually(is_there, within=30, what=event)
+
+    async def escalated(self, ticket: str) -> list[dict[str, Any]]:
+        """Return the ticket's escalations when there are some."""
+
+        async def are_there() -> list[dict[str, Any]]:
+            found = self.gateway.get(f"/tickets/{ticket}/escalations").json()
+            return list(found["escalations"])
+
+        return await eventually(are_there, within=30, what="an escalation")
+
+    def overdue_ticket(self) -> str:
+        """Return a new ticket whose deadlines have passed; its timer rings at once."""
+        ticket = self.gateway.ready_ticket(priority="EMERGENCY")
+        past = TestGateway.window(-24)
+        self.gateway.done(f"/tickets/{ticket}/schedule/propose", {"options": [past]})
+        return ticket
 
     async def over(self, ticket: str | None) -> str:
         """Return the workflow's id when it has completed."""
@@ -155,10 +172,38 @@ async def slow_database(on: Recording) -> str:
 
 async def escalation(on: Recording) -> str:
     """Let the timer ring for deadlines that have passed."""
-    ticket = on.gateway.ready_ticket(priority="EMERGENCY")
-    past = TestGateway.window(-24)
-    on.gateway.done(f"/tickets/{ticket}/schedule/propose", {"options": [past]})
-    await on.saw(ticket, "timer_fired_event_attributes")
+    ticket = on.overdue_ticket()
+    await on.escalated(ticket)
+    return await on.cancelled(ticket)
+
+
+async def ladder_answered(on: Recording) -> str:
+    """Let it ring, and have what was raised acknowledged and the rest snoozed."""
+    ticket = on.overdue_ticket()
+    await on.escalated(ticket)
+    on.gateway.done(f"/tickets/{ticket}/escalations/acknowledge", {})
+    until = format_datetime(datetime.now(UTC) + timedelta(hours=1))
+    on.gateway.done(f"/tickets/{ticket}/escalations/snooze", {"until": until})
+    return await on.cancelled(ticket)
+
+
+async def clock_changed(on: Recording) -> str:
+    """Be told that the hours have changed, and look what is due."""
+    ticket = on.gateway.ready_ticket()
+    commands = 2
+    await on.saw(ticket, "marker_recorded_event_attributes", commands)
+    await on.signal(ticket, CLOCK_CHANGED)
+    await on.saw(ticket, "marker_recorded_event_attributes", commands + 2)  # with that of the patch
+    return await on.cancelled(ticket)
+
+
+async def slow_look(on: Recording) -> str:
+    """Look what is due while the database is slow: fall back to the regular activity."""
+    ticket = on.gateway.new_ticket()
+    async with on.gateway.owner() as conn, conn.transaction():
+        await conn.execute(GATE, ticket)
+        await on.signal(ticket, CLOCK_CHANGED)
+        await on.saw(ticket, "activity_task_scheduled_event_attributes")
     await on.saw(ticket, "activity_task_completed_event_attributes")
     return await on.cancelled(ticket)
 
@@ -210,7 +255,7 @@ async def adoption(on: Recording) -> str:
     async with on.gateway.owner() as conn:
         await conn.execute(AGE, UUID(ticket))
     on.gateway.done(f"/tickets/{ticket}/evidence", {"kind": "NOTE", "uri": "s3://evidence/1"})
-    await on.saw(ticket, "activity_task_completed_event_attributes")
+    await on.escalated(ticket)
     return await on.cancelled(ticket)
 
 
@@ -284,6 +329,9 @@ SCENARIOS: Mapping[str, Callable[[Recording], Awaitable[str]]] = MappingProxyTyp
             emergency_bypass,
             slow_database,
             escalation,
+            ladder_answered,
+            clock_changed,
+            slow_look,
             hold_and_release,
             hold_expiry,
             long_conversation,
