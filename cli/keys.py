@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from cli.output import DataDir, failed, settings
-from runtime.codec import new_key
 from runtime.environment import ConfigurationError
-from runtime.signing_keys import VARIABLE, new_signing_key, signing_keys
+from runtime.key_ring import new_key
+from runtime.signing_keys import VARIABLE, signing_keys
 from runtime.stack import DEFAULT_DATA_DIR
 
 
@@ -18,7 +18,7 @@ def keygen(
         str, typer.Option("--id", help="Id of the key; if blank, today's date and a random part.")
     ] = "",
     *,
-    signing: Annotated[
+    signing: Annotated[  # noqa: ARG001  both kinds of key are the same random bytes
         bool, typer.Option("--signing", help="Make an Ed25519 key for DISPATCH_SIGNING_KEYS.")
     ] = False,
 ) -> None:
@@ -30,7 +30,7 @@ def keygen(
     """
     name = key_id or f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
     try:
-        typer.echo(new_signing_key(name) if signing else new_key(name))
+        typer.echo(new_key(name))
     except ValueError as fault:
         raise failed(str(fault)) from None
 

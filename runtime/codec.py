@@ -1,8 +1,6 @@
 """Encryption of everything that Temporal stores: AES-256-GCM under a ring of keys."""
 
-import re
 import secrets
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -17,16 +15,14 @@ from temporalio.converter import (
 )
 
 from contracts.names import SEALED_ENCODING, UNREADABLE_ENCODING
-from runtime.environment import ConfigurationError
+from runtime.key_ring import key_bytes, read_ring
 from runtime.payloads import message_converter
 from runtime.settings import Settings
 
 VARIABLE: Final = "DISPATCH_PAYLOAD_KEYS"
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 ENCODING: Final = "encoding"
 KEY_ID: Final = "encryption-key-id"
-_KEY_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class SealedPayloadError(Exception):
@@ -53,15 +49,7 @@ class KeyRing:
 
         Raises `ConfigurationError`, which never repeats a key.
         """
-        keys: dict[str, AESGCM] = {}
-        for number, entry in enumerate(text.split(","), start=1):
-            name, separator, key = entry.strip().partition(":")
-            if not separator or not _KEY_NAME.fullmatch(name):
-                raise _unreadable(number, "does not begin with `key-id:`")
-            if name in keys:
-                raise _unreadable(number, "repeats the key id of an earlier one")
-            keys[name] = AESGCM(_read_key(number, key))
-        return cls(keys)
+        return cls(read_ring(VARIABLE, text.split(","), lambda key: AESGCM(key_bytes(key))))
 
     def seal(self, payload: Payload) -> Payload:
         """Return the payload, encrypted with its metadata under the first key."""
@@ -132,29 +120,6 @@ def data_converter(settings: Settings) -> DataConverter:
         message_converter,
         payload_codec=PayloadEncryption(ring),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
-    )
-
-
-def new_key(name: str) -> str:
-    """Return a fresh ring entry, `id:key`; raises ValueError if `name` is no key id."""
-    if not _KEY_NAME.fullmatch(name):
-        raise ValueError("a key id has 1 to 64 letters, digits, dots, dashes or underscores")
-    return f"{name}:{b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
-
-
-def _read_key(number: int, text: str) -> bytes:
-    try:
-        key = b64decode(text, validate=True)
-    except ValueError:
-        raise _unreadable(number, "holds no base64") from None
-    if len(key) != KEY_BYTES:
-        raise _unreadable(number, f"holds {len(key)} bytes instead of {KEY_BYTES}")
-    return key
-
-
-def _unreadable(number: int, fault: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{VARIABLE} cannot be read: entry {number} {fault}; make keys with `dispatch keygen`"
     )
 
 

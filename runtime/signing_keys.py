@@ -1,8 +1,6 @@
 """The Ed25519 keys that sign checkpoints and dossiers: a ring, so that keys can change."""
 
-import re
-import secrets
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
@@ -11,12 +9,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from runtime.environment import ConfigurationError
+from runtime.key_ring import key_bytes, new_key, read_ring
 from runtime.settings import Settings
 
 VARIABLE: Final = "DISPATCH_SIGNING_KEYS"
-KEY_BYTES: Final = 32
 PUBLIC: Final = "public:"
-_KEY_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+new_signing_key: Final = new_key  # the name that the benchmark of the audit log knows
 
 
 class Signature(NamedTuple):
@@ -39,20 +37,12 @@ class SigningKeys:
 
         Keys are base64 of 32 bytes. Raises `ConfigurationError`, which never repeats a key.
         """
-        private: dict[str, Ed25519PrivateKey] = {}
-        public: dict[str, Ed25519PublicKey] = {}
-        for number, entry in enumerate(entries, start=1):
-            name, separator, key = entry.strip().partition(":")
-            if not separator or not _KEY_NAME.fullmatch(name):
-                raise _unreadable(number, "does not begin with `key-id:`")
-            if name in public:
-                raise _unreadable(number, "repeats the key id of an earlier one")
-            material = _read_key(number, key.removeprefix(PUBLIC))
-            if key.startswith(PUBLIC):
-                public[name] = Ed25519PublicKey.from_public_bytes(material)
-            else:
-                private[name] = Ed25519PrivateKey.from_private_bytes(material)
-                public[name] = private[name].public_key()
+        keys = read_ring(VARIABLE, entries, _key)
+        private = {name: key for name, key in keys.items() if isinstance(key, Ed25519PrivateKey)}
+        public = {
+            name: key.public_key() if isinstance(key, Ed25519PrivateKey) else key
+            for name, key in keys.items()
+        }
         return cls(private, public)
 
     @property
@@ -93,25 +83,8 @@ def signing_keys(settings: Settings) -> SigningKeys | None:
     return SigningKeys.read(settings.signing_keys.get_secret_value().split(","))
 
 
-def new_signing_key(name: str) -> str:
-    """Return a fresh ring entry, `id:key`; raises ValueError if `name` is no key id."""
-    if not _KEY_NAME.fullmatch(name):
-        raise ValueError("a key id has 1 to 64 letters, digits, dots, dashes or underscores")
-    return f"{name}:{b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
-
-
-def _read_key(number: int, text: str) -> bytes:
-    try:
-        key = b64decode(text, validate=True)
-    except ValueError:
-        raise _unreadable(number, "holds no base64") from None
-    if len(key) != KEY_BYTES:
-        raise _unreadable(number, f"holds {len(key)} bytes instead of {KEY_BYTES}")
-    return key
-
-
-def _unreadable(number: int, fault: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{VARIABLE} cannot be read: entry {number} {fault};"
-        " make keys with `dispatch keygen --signing`"
-    )
+def _key(text: str) -> Ed25519PrivateKey | Ed25519PublicKey:
+    material = key_bytes(text.removeprefix(PUBLIC))
+    if text.startswith(PUBLIC):
+        return Ed25519PublicKey.from_public_bytes(material)
+    return Ed25519PrivateKey.from_private_bytes(material)

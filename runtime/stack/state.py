@@ -9,7 +9,7 @@ from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime.signing_keys import new_signing_key
+from runtime.key_ring import new_key
 from runtime.stack.files import remove, write_private
 from runtime.stack.part import StackError
 from runtime.stack.processes import ProcessRecord
@@ -57,7 +57,7 @@ class StackSecrets(BaseModel):
     s3_access_key_id: str = Field(default_factory=lambda: secrets.token_hex(10).upper())
     s3_secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
     jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
-    signing_key: str = Field(default_factory=lambda: new_signing_key("embedded"))
+    signing_key: str = Field(default_factory=lambda: new_key("embedded"))
 
 
 class ClientEnvironment(BaseModel):

@@ -14,13 +14,14 @@ from runtime.anchoring import AT_ONCE, Anchoring
 from runtime.database import Pool
 from runtime.dossier.builder import Dossiers
 from runtime.dossier.filing import keep_bundle
+from runtime.key_ring import new_key
 from runtime.settings import Settings
-from runtime.signing_keys import SigningKeys, new_signing_key
+from runtime.signing_keys import SigningKeys
 from runtime.store import EvidenceStore
 from runtime.vault import Vault, open_vault
 from tests.integration.command_runner import CHECKLIST, EVIDENCE_KEYS, WINDOW, Runner
 
-KEYS = SigningKeys.read([new_signing_key("issuer")])
+KEYS = SigningKeys.read([new_key("issuer")])
 COLOURS = ("#7d8f9b", "#b08d57", "#5b7b6f", "#8a6f8f")
 
 

@@ -14,9 +14,10 @@ from policy.audit_chain import Fault
 from policy.checkpoint import object_key
 from runtime.anchoring import AT_ONCE, Anchoring
 from runtime.database import Connection, Pool
+from runtime.key_ring import new_key
 from runtime.log_verification import LogVerification
 from runtime.settings import Settings
-from runtime.signing_keys import SigningKeys, new_signing_key
+from runtime.signing_keys import SigningKeys
 from runtime.vault import TakenError, Vault
 from tests.integration.command_runner import Runner, build_runner
 from tests.integration.rows import add_audit, add_ticket, count
@@ -24,7 +25,7 @@ from tests.integration.s3_fixture import BUCKET
 
 pytest_plugins = ["tests.integration.postgres_fixture", "tests.integration.s3_fixture"]
 
-KEYS = SigningKeys.read([new_signing_key("one")])
+KEYS = SigningKeys.read([new_key("one")])
 AN_HOUR = timedelta(hours=1)
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from policy.dossier_verifier import read_keys, verify
 from runtime.database import Connection, Pool
+from runtime.key_ring import new_key
 from runtime.settings import Settings
-from runtime.signing_keys import SigningKeys, new_signing_key
+from runtime.signing_keys import SigningKeys
 from tests.integration.command_runner import CHECKLIST, WINDOW, Runner, build_runner
 from tests.integration.gateway import TestGateway
 from tests.integration.in_process import serving
@@ -21,7 +22,7 @@ pytest_plugins = ["tests.integration.postgres_fixture", "tests.integration.s3_fi
 READERS = {"dispatcher", "agent", "technician", "qa", "approver", "finance", "audit"}
 PAYERS = {"finance", "dispatcher", "approver", "admin", "audit"}
 ROLES = READERS | PAYERS | {"customer", "ops"}
-KEY = new_signing_key("issuer")
+KEY = new_key("issuer")
 LINES = [
     {"kind": "LABOUR", "description": "Labour", "quantity": 2, "unit_price_cents": 11000},
     {"kind": "TAX", "description": "Tax", "amount_cents": 2000},

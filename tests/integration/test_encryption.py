@@ -15,7 +15,8 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 
 from cli.scenario import CHECKLIST
-from runtime.codec import KeyRing, new_key
+from runtime.codec import KeyRing
+from runtime.key_ring import new_key
 from runtime.stack import SERVERS, EmbeddedStack
 from runtime.temporal import connect_temporal
 from tests.integration.in_process import bearer, command, serving, settings_of, working

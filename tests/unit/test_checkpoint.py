@@ -7,9 +7,10 @@ import pytest
 from policy.audit_chain import GENESIS, Fault
 from policy.checkpoint import Checkpoint, LogCheck, SignedCheckpoint, extend
 from runtime.environment import ConfigurationError
-from runtime.signing_keys import SigningKeys, new_signing_key
+from runtime.key_ring import new_key
+from runtime.signing_keys import SigningKeys
 
-KEYS = SigningKeys.read([new_signing_key("old"), new_signing_key("new")])
+KEYS = SigningKeys.read([new_key("old"), new_key("new")])
 ROWS = [bytes([number]) * 32 for number in range(60)]
 STEPS = (1, 2, 5, 21, 22, 60)
 
@@ -101,7 +102,7 @@ def test_rows_that_are_gone_and_rows_that_nobody_signed_are_noticed() -> None:
 
 
 def test_a_retired_key_verifies_but_does_not_sign() -> None:
-    old, new = new_signing_key("old"), new_signing_key("new")
+    old, new = new_key("old"), new_key("new")
     before = SigningKeys.read([old])
     retired = before.public_entries()
     after = SigningKeys.read([*retired, new])
@@ -120,7 +121,7 @@ def test_a_retired_key_verifies_but_does_not_sign() -> None:
         (["nokey"], "entry 1 does not begin"),
         (["a:!!"], "entry 1 holds no base64"),
         (["a:AAAA"], "entry 1 holds 3 bytes instead of 32"),
-        ([new_signing_key("a"), new_signing_key("a")], "entry 2 repeats the key id"),
+        ([new_key("a"), new_key("a")], "entry 2 repeats the key id"),
     ],
 )
 def test_a_bad_ring_is_refused_without_repeating_it(entries: list[str], fault: str) -> None:

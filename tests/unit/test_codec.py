@@ -14,9 +14,9 @@ from runtime.codec import (
     TamperedPayloadError,
     UnknownKeyError,
     data_converter,
-    new_key,
 )
 from runtime.environment import ConfigurationError
+from runtime.key_ring import new_key
 from runtime.payloads import message_converter
 from runtime.settings import Settings, load_settings
 
