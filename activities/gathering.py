@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from activities import queries
+from contracts import statements
 from policy.assignment import is_fit, normalised_service
 from policy.case import OUTSIDE, Need
 from policy.clock.facts import read_clock
@@ -109,7 +110,7 @@ class Gathering:
 
     async def evidence(self) -> Found:
         """Return the ticket's evidence and the keys that exceptions satisfy."""
-        excepted = await self.conn.fetch(queries.EXCEPTIONS, self.command.ticket_id)
+        excepted = await self.conn.fetch(statements.EXCEPTIONS, self.command.ticket_id)
         return {
             "evidence": await evidence_of(self.conn, self.command.ticket_id),
             "excepted_keys": frozenset(row["key"] for row in excepted),
@@ -117,7 +118,7 @@ class Gathering:
 
     async def completion(self) -> Found:
         """Return the newest completion context."""
-        row = await self.conn.fetchrow(queries.COMPLETION, self.command.ticket_id)
+        row = await self.conn.fetchrow(statements.COMPLETION, self.command.ticket_id)
         if row is None:
             return {"completion": None}
         context = CompletionContext(tool_name=row["tool_name"], request=row["request"] or {})
@@ -126,7 +127,7 @@ class Gathering:
     async def autonomy(self) -> Found:
         """Return the autonomy rows that match the ticket."""
         incident_type = ((self.ticket.incident_type if self.ticket else None) or "").strip().upper()
-        rows = await self.conn.fetch(queries.AUTONOMY, self.command.ticket_id, incident_type)
+        rows = await self.conn.fetch(statements.AUTONOMY, self.command.ticket_id, incident_type)
         return {"autonomy": tuple(AutonomyRow(**row) for row in rows)}
 
     async def earlier_confirmations(self) -> Found:
@@ -224,7 +225,7 @@ class Ladders(NamedTuple):
 async def reading(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
     """Open a short read-only transaction of a tenant."""
     async with pool.acquire() as conn, conn.transaction(readonly=True):
-        await conn.execute(queries.SET_TENANT, tenant_id)
+        await conn.execute(statements.SET_TENANT, tenant_id)
         yield conn
 
 
@@ -243,7 +244,7 @@ async def twin_of(conn: Connection, upload: Upload) -> Evidence | None:
 
 async def evidence_of(conn: Connection, ticket_id: UUID | None) -> tuple[Evidence, ...]:
     """Return all evidence of a ticket, oldest first."""
-    return tuple(Evidence(**row) for row in await conn.fetch(queries.EVIDENCE, ticket_id))
+    return tuple(Evidence(**row) for row in await conn.fetch(statements.EVIDENCE, ticket_id))
 
 
 async def ladders_of(conn: Connection, ticket_id: UUID) -> Ladders:

@@ -1,6 +1,5 @@
 """The questions that gathering asks of Postgres; the tenant is already set."""
 
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 PLACE = """
 SELECT EXISTS (SELECT FROM accounts WHERE id = $1) AS account_exists,
        s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id,
@@ -31,27 +30,6 @@ SELECT coalesce(sum(amount_delta_cents), 0)::bigint FROM approvals
 """
 PENDING_APPROVALS = """
 SELECT id FROM approvals WHERE ticket_id = $1 AND status = 'PENDING' ORDER BY created_at, id
-"""
-EVIDENCE = """
-SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
-       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
-       immutable_by, immutable_at
-  FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
-"""
-EXCEPTIONS = """
-SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
- WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > now()
-"""
-COMPLETION = """
-SELECT tool_name, payload->'request' AS request FROM audit_events
- WHERE ticket_id = $1 AND after_state = 'COMPLETED_PENDING_VERIFICATION'
-   AND tool_name IN ('tech.complete', 'closeout.candidate', 'dispatch.manual_bypass')
- ORDER BY seq DESC LIMIT 1
-"""
-AUTONOMY = """
-SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_control_state
- WHERE scope_type = 'GLOBAL' OR ticket_id = $1
-    OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
 """
 EARLIER_CONFIRMATIONS = """
 SELECT count(*) FROM audit_events

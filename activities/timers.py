@@ -7,6 +7,7 @@ from activities.clocks import judge
 from activities.escalating import Look, raised_now, record
 from activities.gathering import Connection, ladders_of
 from activities.opening import Opening, open_ticket
+from activities.queries import HOLD
 from activities.recording import Recorder
 from activities.views import nearest_of, ticket_view
 from contracts.messages import TicketView, TimerFired
@@ -25,11 +26,6 @@ from policy.sla import Deadline, deadlines, sla_of
 from policy.steps import due_steps, open_steps
 
 ROLLBACK = "schedule.rollback"
-HOLD = """
-SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,
-       created_at
-  FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
-"""
 
 
 async def hold_of(conn: Connection, ticket: Ticket) -> HoldSnapshot | None:

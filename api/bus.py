@@ -20,6 +20,7 @@ from contracts.attributes import to_attributes
 from contracts.messages import SignedCommand, TicketStart
 from contracts.names import WORKFLOW_TYPE, workflow_id
 from contracts.signing import sign
+from contracts.statements import SET_TENANT
 from policy.bundle import Bundle
 from policy.codes import Code
 from policy.command import Command
@@ -29,7 +30,6 @@ from policy.sla import SlaStatus
 from runtime.database import Connection, Pool
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 OPEN_ROW = """
 INSERT INTO command_log (command_id, tenant_id, ticket_id, tool_name, endpoint, actor_type,
                          actor_id, actor_role, request_id, request_hash, correlation_id, trace_id,

@@ -8,6 +8,7 @@ from api.errors import ApiError
 from api.read_tools import ReadRequest
 from api.reading import Seen, reading, visible_ticket
 from api.reads import evidence_items, timeline_events
+from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.access import binding_denial
 from policy.bundle import Bundle
 from policy.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
@@ -26,21 +27,6 @@ SELECT id::text, name, timezone, access_instructions, address1, address2, city, 
 CONTACT = """
 SELECT name, phone, role FROM contacts WHERE site_id = $1
  ORDER BY is_authorized_requester DESC, escalation_level NULLS LAST, created_at, id LIMIT 1
-"""
-EXCEPTIONS = """
-SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
- WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > $2
-"""
-COMPLETION = """
-SELECT tool_name, payload->'request' AS request FROM audit_events
- WHERE ticket_id = $1 AND after_state = 'COMPLETED_PENDING_VERIFICATION'
-   AND tool_name IN ('tech.complete', 'closeout.candidate', 'dispatch.manual_bypass')
- ORDER BY seq DESC LIMIT 1
-"""
-AUTONOMY = """
-SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_control_state
- WHERE scope_type = 'GLOBAL' OR ticket_id = $1
-    OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
 """
 ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
 LOOK_UP_SECONDS = 20
@@ -99,7 +85,7 @@ class JobPackets:
 
 async def _facts(conn: Connection, seen: Seen) -> Facts:
     ticket, at, clock = seen
-    excepted = await conn.fetch(EXCEPTIONS, ticket.id, at)
+    excepted = await conn.fetch(EXCEPTIONS, ticket.id)
     completion = await conn.fetchrow(COMPLETION, ticket.id)
     autonomy = await conn.fetch(AUTONOMY, ticket.id, ticket.incident_type or "")
     return Facts(

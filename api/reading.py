@@ -7,13 +7,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from api.errors import ApiError
+from contracts.statements import SET_TENANT
 from policy.access import scope_denial
 from policy.clock.facts import ClockFacts, read_clock
 from policy.codes import Code
 from policy.model import Actor, Ticket
 from runtime.database import Connection, Pool
 
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 TICKET = """
 SELECT t.*, now() AS read_at, sla_facts(t.id, t.account_id, t.site_id, $2) AS clock
   FROM tickets t WHERE id = $1

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.statements import SET_TENANT
 from policy.bundle import Bundle
 from policy.model import ActorType, Role
 from policy.values import BlankableText, Name, PayloadModel, format_datetime
@@ -16,7 +17,6 @@ ACTOR_ID = "dispatch-sms-webhook"
 INBOUND_TOOL, STATUS_TOOL = "sms.inbound", "sms.status"
 FINAL_STATUSES = ("delivered", "failed", "undelivered")
 
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 # The customer's newest open ticket; a sender that is no phone number has no digits.
 KEEP = """
 INSERT INTO messages (tenant_id, ticket_id, direction, channel, to_addr, from_addr, body, metadata)

@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from contracts.statements import SET_TENANT
 from runtime.database import Connection, create_pool
 from runtime.settings import Settings
-
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from contracts.statements import SET_TENANT
 from policy.bundle import Bundle
 from policy.delivery import OutboxStatus, RetryRules, after_failure
 from policy.model import ActorType
@@ -42,7 +43,6 @@ KEEP_MESSAGE = """
 INSERT INTO messages (tenant_id, ticket_id, direction, channel, to_addr, body, metadata)
 VALUES ($1, $2, 'OUTBOUND', $3, $4, $5, $6)
 """
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 SUBSCRIPTION = "SELECT url, secrets FROM webhook_subscriptions WHERE id = $1 AND is_active"
 
 

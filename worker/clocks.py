@@ -15,8 +15,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities.clocks import judge
-from activities.queries import SET_TENANT
 from activities.telling import tell
+from contracts.statements import SET_TENANT
 from policy.bundle import Bundle
 from policy.sla import rules_mark
 from runtime.database import Pool

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 
+from contracts.statements import SET_TENANT
 from policy.bundle import Bundle
 from policy.canonical import canonical_bytes
 from policy.model import Ticket
@@ -18,7 +19,6 @@ MEDIA_TYPE = "application/zip"
 
 CLAIM = "SELECT ticket_id, tenant_id FROM proof.claim_dossier($1)"
 FINISH = "SELECT proof.finish_dossier($1)"
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 TICKET = "SELECT * FROM tickets WHERE id = $1"
 RECORD = """
 INSERT INTO closeout_dossiers (ticket_id, uri, object_version_id, retention_until, sha256,

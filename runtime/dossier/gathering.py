@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from contracts.statements import EVIDENCE
 from policy.bundle import Bundle
 from policy.checkpoint import SignedCheckpoint, read_checkpoint
 from policy.clock.facts import ClockFacts, read_clock
@@ -61,12 +62,6 @@ SELECT kind, level, due_at, raised_at, acknowledged_by, acknowledged_at
 ARTIFACTS = """
 SELECT artifact_type, artifact_name, artifact_hash, artifact_payload
   FROM closeout_artifacts WHERE ticket_id = $1 ORDER BY artifact_type
-"""
-EVIDENCE = """
-SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
-       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
-       immutable_by, immutable_at
-  FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
 """
 EXCEPTED = """
 SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions

@@ -18,6 +18,7 @@ import api.main
 import worker.main
 from activities.opening import Opening, open_ticket
 from activities.recording import RECORD, Recorder
+from contracts.statements import SET_TENANT
 from runtime.database import Connection, Pool, create_pool
 from runtime.settings import load_settings
 from tests.faults.next_release import NextTicketWorkflow
@@ -39,7 +40,6 @@ ALLOW_FORKS = "ALTER TABLE audit_events DROP CONSTRAINT audit_events_ticket_id_s
 ALLOW_REPEATS = """
 ALTER TABLE idempotency_keys DROP CONSTRAINT idempotency_keys_actor_id_endpoint_request_id_key
 """
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 NOTHING_DONE: dict[str, Any] = {"ticket": None, "audit": None, "pairs": [], "keep_answer": False}
 
 
