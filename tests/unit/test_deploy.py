@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from contracts.names import SEARCH_ATTRIBUTES
-from runtime.settings import _OTHER_NAMES, Settings, load_settings, require_verifier
+from runtime.settings import Settings, load_settings, require_verifier
+from runtime.variables import OTHER_NAMES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 NAME = re.compile(r"\b(?:DISPATCH|OTEL)_[A-Z0-9_]+\b")
@@ -12,7 +13,7 @@ NAME = re.compile(r"\b(?:DISPATCH|OTEL)_[A-Z0-9_]+\b")
 
 def variables() -> set[str]:
     """Return every variable that some setting reads."""
-    names = {name for others in _OTHER_NAMES.values() for name in others}
+    names = {name for others in OTHER_NAMES.values() for name in others}
     return names | {f"DISPATCH_{field.upper()}" for field in Settings.model_fields}
 
 
@@ -21,7 +22,7 @@ def text(name: str) -> str:
 
 
 def test_the_readme_names_every_variable_and_no_other() -> None:
-    aliased = {f"DISPATCH_{field.upper()}" for field in _OTHER_NAMES}
+    aliased = {f"DISPATCH_{field.upper()}" for field in OTHER_NAMES}
     named = set(NAME.findall(text("README.md"))) - {"DISPATCH_INTAKE_", "DISPATCH_EVIDENCE_"}
     named -= {"DISPATCH_AUTH_"}
     optional = aliased | {"REQUIRE_EVIDENCE_CHECKSUM", "NODE_ENV"}
