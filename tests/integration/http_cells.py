@@ -13,7 +13,7 @@ from policy.model import Role, State
 from policy.values import format_datetime
 from runtime.database import Connection
 from tests.integration.gateway import TestGateway
-from tests.unit.facts_builder import CHECKLIST, EVIDENCE_KEYS, PAYLOADS
+from tests.unit.payloads import CHECKLIST, EVIDENCE_KEYS, PAYLOADS
 
 BUNDLE = load_bundle()
 WINDOW = {"start": "2099-11-21T09:00:00.000Z", "end": "2099-11-21T11:00:00.000Z"}

@@ -13,7 +13,7 @@ from policy.model import State
 from runtime.database import Connection
 from tests.integration.bad_requests import NOWHERE, ROWS, Bad, call
 from tests.integration.gateway import TestGateway
-from tests.unit.facts_builder import PAYLOADS
+from tests.unit.payloads import PAYLOADS
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 

@@ -15,7 +15,7 @@ from tests.integration.gateway import TestGateway
 from tests.integration.hostile_call import Hostile, Reply, dev
 from tests.integration.hostile_corpus import COMMANDS, INJECTION, Target, corpus
 from tests.integration.intruder import Intruder, claim
-from tests.unit.facts_builder import PAYLOADS
+from tests.unit.payloads import PAYLOADS
 
 pytest_plugins = ["tests.integration.stack_fixture", "tests.integration.intruder_fixture"]
 

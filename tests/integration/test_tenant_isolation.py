@@ -10,7 +10,7 @@ import pytest
 
 from policy.bundle import load_bundle
 from tests.integration.gateway import Headers, TestGateway
-from tests.unit.facts_builder import PAYLOADS
+from tests.unit.payloads import PAYLOADS
 
 pytest_plugins = ["tests.integration.stack_fixture"]
 

@@ -16,7 +16,8 @@ from policy.sla import Deadline, deadlines
 from policy.steps import Step, due_steps, lateness_ms, messages, open_steps
 from runtime.policy import installed_bundle
 from runtime.settings import load_settings
-from tests.unit.facts_builder import NOW, bundle, ticket, uuid_of
+from tests.unit.facts_builder import NOW, bundle, ticket
+from tests.unit.payloads import uuid_of
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

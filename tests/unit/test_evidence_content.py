@@ -13,7 +13,8 @@ from policy.facts import StoredObject
 from policy.sniffing import contradicts, sniffed_type
 from runtime.inspection import inspected
 from tests.integration.image_files import TAKEN, photo
-from tests.unit.facts_builder import SHA256, denied, judge
+from tests.unit.facts_builder import denied, judge
+from tests.unit.payloads import SHA256
 
 RULES = load_bundle().evidence.images
 ISO = b"\0\0\0\x18ftyp"

@@ -9,7 +9,8 @@ from policy.facts import CompletionContext, Evidence, LookUp
 from policy.gate import SIGNATURE_KEY, Attempt, GateResult, run_gate, stored_attempt
 from policy.model import State
 from policy.references import look_up_failure, pinned_versions
-from tests.unit.facts_builder import CHECKLIST, EVIDENCE_KEYS, bundle, evidence, facts, ticket
+from tests.unit.facts_builder import bundle, evidence, facts, ticket
+from tests.unit.payloads import CHECKLIST, EVIDENCE_KEYS
 
 PHOTO = "photo_after_latched_alignment"
 WHOLE = tuple(evidence(key) for key in EVIDENCE_KEYS)

@@ -6,7 +6,8 @@ import pytest
 
 from policy.codes import Code
 from policy.model import State
-from tests.unit.facts_builder import TECH, WINDOW, allowed, denied, judge, ticket
+from tests.unit.facts_builder import allowed, denied, judge, ticket
+from tests.unit.payloads import TECH, WINDOW
 
 DOUBTFUL = {
     "identity_signature": "known",

@@ -11,7 +11,8 @@ from policy.effects import Denial, Effects
 from policy.facts import AutonomyRow, Facts
 from policy.ladder import AutonomyRules, Level, Verdict, verdict
 from policy.model import State
-from tests.unit.facts_builder import TICKET, bundle, command, facts, ticket
+from tests.unit.facts_builder import bundle, command, facts, ticket
+from tests.unit.payloads import TICKET
 
 DISPATCH, RECOMMEND = "assignment.dispatch", "assignment.recommend"
 TABLE = {  # (level, paused, proposes)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from policy.registry import command_tool, payload_schemas
-from tests.unit.facts_builder import PAYLOADS, bundle
+from tests.unit.facts_builder import bundle
+from tests.unit.payloads import PAYLOADS
 
 SCHEMAS = payload_schemas(bundle().commands)
 CLOSED = {"ops.autonomy.pause", "ops.autonomy.rollback"}

@@ -9,19 +9,8 @@ from policy.codes import Code
 from policy.decide import decide
 from policy.effects import Decision, Denial, Effects
 from policy.model import Role, State
-from tests.unit.facts_builder import (
-    COMPLETION,
-    HOLD,
-    actor,
-    allowed,
-    bundle,
-    command,
-    facts,
-    hold,
-    judge,
-    payload_for,
-    ticket,
-)
+from tests.unit.facts_builder import actor, allowed, bundle, command, facts, hold, judge, ticket
+from tests.unit.payloads import COMPLETION, HOLD, payload_for
 
 COMMANDS = tuple(bundle().commands)
 NO_TICKET = None

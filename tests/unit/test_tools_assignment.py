@@ -11,15 +11,8 @@ from policy.codes import Code
 from policy.facts import Snapshot
 from policy.model import State
 from policy.writes import InsertOutbox
-from tests.unit.facts_builder import (
-    TECH,
-    TICKET,
-    allowed,
-    denied,
-    judge,
-    technician,
-    ticket,
-)
+from tests.unit.facts_builder import allowed, denied, judge, technician, ticket
+from tests.unit.payloads import TECH, TICKET
 
 OTHER, SNAPSHOT = UUID(int=90), UUID(int=91)
 BYPASS = {

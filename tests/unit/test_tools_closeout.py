@@ -11,20 +11,14 @@ from policy.codes import Code
 from policy.facts import AutonomyRow, CompletionContext, PastTransition
 from policy.model import Role, State
 from policy.writes import SealEvidence, UpsertArtifact
-from tests.unit.facts_builder import (
+from tests.unit.facts_builder import NOW, actor, allowed, denied, evidence, judge, ticket
+from tests.unit.payloads import (
     CHECKLIST,
     COMPLETION,
     EVIDENCE_KEYS,
-    NOW,
     PAYLOADS,
     REQUEST,
     TICKET,
-    actor,
-    allowed,
-    denied,
-    evidence,
-    judge,
-    ticket,
 )
 
 WHOLE = tuple(evidence(key) for key in EVIDENCE_KEYS)

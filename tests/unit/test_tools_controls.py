@@ -8,19 +8,8 @@ import pytest
 from policy.codes import Code
 from policy.facts import AutonomyControl, OutboxRow
 from policy.writes import InsertAutonomyHistory, ReplayOutbox, UpsertAutonomy
-from tests.unit.facts_builder import (
-    ACCOUNT,
-    EARLIER,
-    NEW_IDS,
-    NOW,
-    OUTBOX,
-    REQUEST,
-    TICKET,
-    actor,
-    allowed,
-    denied,
-    judge,
-)
+from tests.unit.facts_builder import EARLIER, NOW, actor, allowed, denied, judge
+from tests.unit.payloads import ACCOUNT, NEW_IDS, OUTBOX, REQUEST, TICKET
 
 PAUSE, ROLLBACK = "ops.autonomy.pause", "ops.autonomy.rollback"
 INCIDENT = {"scope_type": "INCIDENT", "incident_type": " door ", "reason": "Recall"}

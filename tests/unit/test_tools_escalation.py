@@ -9,7 +9,8 @@ from policy.model import State
 from policy.past import Escalation, Past, Snooze
 from policy.values import format_datetime
 from policy.writes import AcknowledgeEscalations, SnoozeEscalations
-from tests.unit.facts_builder import NOW, allowed, bundle, denied, judge, uuid_of
+from tests.unit.facts_builder import NOW, allowed, bundle, denied, judge
+from tests.unit.payloads import uuid_of
 
 HOUR = timedelta(hours=1)
 FRESH, SEEN = (

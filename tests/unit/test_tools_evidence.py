@@ -12,20 +12,15 @@ from policy.model import Role, State
 from policy.payload import parse_payload
 from policy.values import PayloadModel
 from policy.writes import FinalizeUpload, InsertEvidence, InsertException, InsertUpload
-from tests.unit.facts_builder import (
+from tests.unit.facts_builder import NOW, actor, allowed, denied, judge, upload
+from tests.unit.payloads import (
     AUDIT,
     NEW_IDS,
-    NOW,
     PAYLOADS,
     SHA256,
     UPLOAD,
     UPLOAD_KEY,
     UPLOAD_URI,
-    actor,
-    allowed,
-    denied,
-    judge,
-    upload,
 )
 
 ITEM = PAYLOADS["closeout.add_evidence"]

@@ -10,21 +10,8 @@ from policy.codes import Code
 from policy.facts import Duplicate, Site
 from policy.model import State
 from policy.writes import InsertApproval
-from tests.unit.facts_builder import (
-    ACCOUNT,
-    INTAKE,
-    NEW_IDS,
-    NOW,
-    PAYLOADS,
-    SITE,
-    TICKET,
-    actor,
-    allowed,
-    bundle,
-    denied,
-    judge,
-    ticket,
-)
+from tests.unit.facts_builder import NOW, actor, allowed, bundle, denied, judge, ticket
+from tests.unit.payloads import ACCOUNT, INTAKE, NEW_IDS, PAYLOADS, SITE, TICKET
 
 STRANGE = UUID(int=99)
 CREATE = PAYLOADS["ticket.create"]

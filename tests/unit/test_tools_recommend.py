@@ -11,18 +11,8 @@ from policy.decide import decide
 from policy.facts import RosterEntry, Site
 from policy.model import State
 from policy.writes import InsertRecommendation
-from tests.unit.facts_builder import (
-    ACCOUNT,
-    NEW_IDS,
-    SITE,
-    allowed,
-    command,
-    denied,
-    facts,
-    judge,
-    technician,
-    ticket,
-)
+from tests.unit.facts_builder import allowed, command, denied, facts, judge, technician, ticket
+from tests.unit.payloads import ACCOUNT, NEW_IDS, SITE
 
 OTHER = UUID(int=90)
 

@@ -10,22 +10,17 @@ from policy.canonical import sha256_hex
 from policy.codes import Code
 from policy.model import State
 from policy.writes import InsertHold, InsertOutbox
-from tests.unit.facts_builder import (
+from tests.unit.facts_builder import NOW, allowed, denied, hold, judge, ticket
+from tests.unit.payloads import (
     AUDIT,
     END,
     HOLD,
     NEW_IDS,
-    NOW,
     PAYLOADS,
     SNAPSHOT_ROW,
     START,
     TICKET,
     WINDOW,
-    allowed,
-    denied,
-    hold,
-    judge,
-    ticket,
 )
 
 PENDING = State.PENDING_CUSTOMER_CONFIRMATION

@@ -9,20 +9,8 @@ from policy.codes import Code
 from policy.facts import Approval, PastTransition
 from policy.model import Role, State
 from policy.writes import CancelApprovals, DecideApproval, InsertApproval
-from tests.unit.facts_builder import (
-    APPROVAL,
-    NEW_IDS,
-    NOW,
-    PAYLOADS,
-    TECH,
-    TICKET,
-    actor,
-    allowed,
-    bundle,
-    denied,
-    judge,
-    ticket,
-)
+from tests.unit.facts_builder import NOW, actor, allowed, bundle, denied, judge, ticket
+from tests.unit.payloads import APPROVAL, NEW_IDS, PAYLOADS, TECH, TICKET
 
 WAITING = State.APPROVAL_REQUIRED
 DENY = {"approval_id": str(APPROVAL), "decision": "DENIED", "notes": "Too dear"}
