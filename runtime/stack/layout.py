@@ -65,13 +65,14 @@ class LayoutBuilder:
         data_dir: Path,
         secrets: StackSecrets,
         environ: Mapping[str, str],
+        chooser: PortChooser,
         report: Report,
     ) -> None:
         self._data_dir = data_dir
         self._secrets = secrets
         self._environ = environ
         self._report = report
-        self._chooser = PortChooser()
+        self._chooser = chooser
         self._env = {
             name: text
             for name, text in environ.items()

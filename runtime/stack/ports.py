@@ -38,10 +38,14 @@ def is_free(port: int) -> bool:
 
 
 class PortChooser:
-    """Hands out ports, never the same one twice."""
+    """Hands out ports, each in one hand of this machine only until its chooser releases it.
+
+    The mark of a port in hand is the UDP port of the same number: the system gives it to one
+    socket only and takes it back however the process ends, and no part uses UDP.
+    """
 
     def __init__(self) -> None:
-        self._taken: set[int] = set()
+        self._marks: list[socket.socket] = []
 
     def choose(self, preferred: Iterable[int] = ()) -> int:
         """Return the first usable preferred port, or else a free one. 0 is skipped."""
@@ -54,8 +58,20 @@ class PortChooser:
                 return port
         raise OSError(f"no free port between {_FREE_RANGE.start} and {_FREE_RANGE.stop}")
 
+    def release(self) -> None:
+        """Give every port back."""
+        while self._marks:
+            self._marks.pop().close()
+
     def _take(self, port: int) -> bool:
-        if port in self._taken or not is_free(port):
-            return False
-        self._taken.add(port)
-        return True
+        mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            mark.bind((LOOPBACK, port))
+            free = is_free(port)
+        except OSError:
+            free = False
+        if free:
+            self._marks.append(mark)
+        else:
+            mark.close()
+        return free

@@ -16,7 +16,7 @@ from runtime.stack import processes
 from runtime.stack.files import private_folder, remove
 from runtime.stack.layout import ALL_PARTS, Layout, LayoutBuilder, PartName
 from runtime.stack.part import Part, Report, StackError, SupervisedPart
-from runtime.stack.ports import Ports
+from runtime.stack.ports import PortChooser, Ports
 from runtime.stack.state import (
     ClientEnvironment,
     PartState,
@@ -55,6 +55,7 @@ class EmbeddedStack:
         self._environ = environ or {}
         self._report = report
         self._lock = StackLock(self._data_dir)
+        self._chooser = PortChooser()
         self._layout: Layout | None = None
         self._running: list[list[SupervisedPart]] = []
         self._started_at = datetime.now(UTC)
@@ -116,13 +117,14 @@ class EmbeddedStack:
             await asyncio.gather(*(supervised.stop() for supervised in step))
             self._running.pop()
         self._healthy = False
+        self._chooser.release()
         remove_state(self._data_dir)
         self._lock.release()
 
     async def _start(self) -> None:
         await asyncio.to_thread(stop_strays, self._data_dir, self._report)
         secrets = ensure_secrets(self._data_dir)
-        builder = LayoutBuilder(self._data_dir, secrets, self._environ, self._report)
+        builder = LayoutBuilder(self._data_dir, secrets, self._environ, self._chooser, self._report)
         self._layout = builder.build(self._parts, self._ports)
         await self._start_step(self._layout.servers)
         write_client(
