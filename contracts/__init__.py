@@ -1,1 +1,1 @@
-"""What crosses a process: messages, ids, names and the signatures of activities."""
+"""What crosses a process: messages, ids, names, signatures of activities, shared statements."""
