@@ -34,7 +34,7 @@ oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=100
 	$(BIN)/python -m tests.unit.clock_cases $(CASES)
 
 tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
-	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier.py -k every_changed_byte --timeout 3600
+	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier_verifier.py -k every_changed_byte --timeout 3600
 
 uploads: $(READY) ## upload FILES=1000 files of up to 50 MB over a bad wire, from clients that are killed
 	UPLOAD_STORM_FILES=$(FILES) $(BIN)/pytest -s tests/faults/test_upload_storm.py

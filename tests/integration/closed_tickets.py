@@ -1,6 +1,7 @@
 """A ticket that was closed with real files in a real object store, and its dossier."""
 
 import hashlib
+import zipfile
 from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from uuid import UUID
 import httpx
 from PIL import Image, ImageDraw
 
+from policy.dossier_verifier import read_keys
 from policy.model import Ticket
 from runtime.anchoring import AT_ONCE, Anchoring
 from runtime.database import Pool
@@ -22,6 +24,7 @@ from runtime.vault import Vault, open_vault
 from tests.integration.command_runner import CHECKLIST, EVIDENCE_KEYS, WINDOW, Runner
 
 KEYS = SigningKeys.read([new_key("issuer")])
+PUBLIC = read_keys(KEYS.public_entries())
 COLOURS = ("#7d8f9b", "#b08d57", "#5b7b6f", "#8a6f8f")
 
 
@@ -121,3 +124,10 @@ async def build(pool: Pool, dossiers: Dossiers, subject: UUID) -> bytes:
         found = await dossiers.gather(conn, ticket)
     assert found is not None
     return await dossiers.build(ticket, *found)
+
+
+def members_of(dossier: bytes) -> dict[str, bytes]:
+    """Return what any ZIP tool reads."""
+    with zipfile.ZipFile(BytesIO(dossier)) as file:
+        assert file.testzip() is None
+        return {name: file.read(name) for name in file.namelist()}
