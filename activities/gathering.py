@@ -24,18 +24,16 @@ from policy.facts import (
     Duplicate,
     Evidence,
     HoldSnapshot,
-    Hours,
     OutboxRow,
     PastTransition,
-    RosterEntry,
     Site,
     Snapshot,
     Subject,
-    Technician,
     Upload,
 )
 from policy.model import Ticket
 from policy.past import Past
+from policy.roster import Hours, RosterEntry, Technician
 
 if TYPE_CHECKING:  # generic in the stubs only
     from asyncpg.pool import PoolConnectionProxy

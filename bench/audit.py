@@ -25,8 +25,9 @@ from policy.bundle import load_bundle
 from policy.shapes import timeline_shape
 from runtime.anchoring import Anchoring
 from runtime.database import create_pool, migrate
+from runtime.key_ring import new_key
 from runtime.log_verification import LogVerification
-from runtime.signing_keys import SigningKeys, new_signing_key
+from runtime.signing_keys import SigningKeys
 from runtime.verification import Verification
 from tests.integration.postgres_server import FASTER_THAN_SAFE, start_cluster
 
@@ -107,7 +108,7 @@ async def measure(url: str) -> None:
     await migrate(url, pairs)
     rows = audit_rows()
     await fill(url, rows)
-    keys, pool = SigningKeys.read([new_signing_key("bench")]), await create_pool(url, max_size=2)
+    keys, pool = SigningKeys.read([new_key("bench")]), await create_pool(url, max_size=2)
     with timed("anchored"):
         await Anchoring(pool, keys, None).turn()
     await pool.close()

@@ -17,16 +17,13 @@ def keygen(
     key_id: Annotated[
         str, typer.Option("--id", help="Id of the key; if blank, today's date and a random part.")
     ] = "",
-    *,
-    signing: Annotated[  # noqa: ARG001  both kinds of key are the same random bytes
-        bool, typer.Option("--signing", help="Make an Ed25519 key for DISPATCH_SIGNING_KEYS.")
-    ] = False,
 ) -> None:
-    """Make a key for DISPATCH_PAYLOAD_KEYS: AES-256, printed as `id:key`.
+    """Make a key for DISPATCH_PAYLOAD_KEYS (AES-256) or DISPATCH_SIGNING_KEYS (Ed25519).
 
-    The first key of that comma list encrypts, every one decrypts. To rotate, append the new key
-    for gateway and worker, then move it to the front. Keep an old key until the last workflow that
-    was written under it has passed its retention.
+    It is printed as `id:key`; never use the same key for both. The first key of the comma list
+    encrypts or signs, every one decrypts or verifies. To rotate, append the new key for gateway
+    and worker, then move it to the front. Keep an old payload key until the last workflow that was
+    written under it has passed its retention.
     """
     name = key_id or f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
     try:

@@ -70,7 +70,7 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     keys.keygen: (
         "dispatch keygen",
         "DISPATCH_PAYLOAD_KEYS=$(dispatch keygen) dispatch up",
-        "DISPATCH_SIGNING_KEYS=$(dispatch keygen --signing) dispatch up",
+        "DISPATCH_SIGNING_KEYS=$(dispatch keygen) dispatch up",
     ),
     keys.public_keys: ("dispatch public-keys > public-keys",),
     tokens.token: (

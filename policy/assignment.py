@@ -10,8 +10,11 @@ from typing import Any
 from policy.availability import covers
 from policy.bundle import AssignmentRules
 from policy.codes import Code
-from policy.facts import RosterEntry, Site, Technician
+from policy.facts import (
+    Site,
+)
 from policy.model import Ticket
+from policy.roster import RosterEntry, Technician
 from policy.shapes import identifier
 
 DEFAULT_SKILL = "DEFAULT"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from policy.facts import Hours
+from policy.roster import Hours
 
 # Hours repeat every week: who covers eight days on end covers any time.
 LONGEST = timedelta(days=8)

@@ -1,9 +1,8 @@
 """What a decision may look at: the locked ticket, the clock, new ids and the rows a tool needs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -11,6 +10,7 @@ from pydantic import Field
 from policy.clock.facts import ClockFacts
 from policy.model import Frozen, State, Ticket
 from policy.past import Past
+from policy.roster import RosterEntry, Technician
 
 
 class Site(Frozen):
@@ -20,39 +20,6 @@ class Site(Frozen):
     account_id: UUID
     region: str | None = None
     timezone: str = "UTC"
-
-
-@dataclass(frozen=True, slots=True)
-class Technician:
-    """A technician with skills and regions as stored."""
-
-    id: UUID
-    name: str
-    active: bool
-    home_region: str | None
-    skills: Sequence[str]
-    regions: Sequence[str]
-
-
-class Hours(NamedTuple):
-    """A row of a technician's availability: weekday 0 is Sunday, seconds count from midnight."""
-
-    weekday: int
-    start_seconds: int
-    end_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class RosterEntry(Technician):
-    """A technician with what a recommendation weighs.
-
-    `overlapping_ticket_ids` are other open tickets of the technician in the ticket's window. Not a
-    model, since there are thousands of them and Postgres vouches for each.
-    """
-
-    active_load: int = 0
-    overlapping_ticket_ids: Sequence[UUID] = ()
-    hours: Sequence[Hours] = ()
 
 
 class Duplicate(Frozen):

@@ -9,12 +9,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from runtime.environment import ConfigurationError
-from runtime.key_ring import key_bytes, new_key, read_ring
+from runtime.key_ring import key_bytes, read_ring
 from runtime.settings import Settings
 
 VARIABLE: Final = "DISPATCH_SIGNING_KEYS"
 PUBLIC: Final = "public:"
-new_signing_key: Final = new_key  # the name that the benchmark of the audit log knows
 
 
 class Signature(NamedTuple):

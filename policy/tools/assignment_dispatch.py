@@ -7,10 +7,10 @@ from policy.assignment import matches_service, serves_region, service_type_of
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
 from policy.effects import Decision, Denial
-from policy.facts import Technician
 from policy.guard import guard_denial, guard_passed
 from policy.model import State
 from policy.outbox import ticket_message
+from policy.roster import Technician
 from policy.shapes import identifier
 from policy.values import BlankableText, Boolean, PayloadModel, Uuid
 

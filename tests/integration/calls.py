@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from policy.facts import Site, Technician
+from policy.facts import (
+    Site,
+)
 from policy.model import Actor
+from policy.roster import Technician
 
 Row = dict[str, Any]
 

@@ -13,8 +13,12 @@ import httpx
 import orjson
 import pytest
 
-from policy.facts import Evidence, Site, Technician
+from policy.facts import (
+    Evidence,
+    Site,
+)
 from policy.model import Ticket
+from policy.roster import Technician
 from policy.values import truncate_to_milliseconds
 from runtime.database import Connection
 from runtime.policy import installed_bundle

@@ -26,7 +26,8 @@ from runtime.stack.servers import script
 from runtime.temporal import connect_temporal, ensure_search_attributes
 from tests.faults.clients import Crowd
 from tests.integration.running_stack import UNLIMITED, gateway_of
-from tests.replay.scenarios import SCENARIOS, Recording
+from tests.replay.recording import Recording
+from tests.replay.scenarios import SCENARIOS
 
 HISTORIES = Path(__file__).with_name("histories")
 CORPUS = HISTORIES / "lifecycles.jsonl.xz"

@@ -2,20 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.common import WorkflowIDConflictPolicy
 
 from cli.scenario import LIFECYCLE
 from cli.walk import Walk
-from contracts.messages import SignedCommand, TicketStart
-from contracts.names import CLOCK_CHANGED, WORKFLOW_TYPE, new_ticket_id, workflow_id
+from contracts.messages import SignedCommand
+from contracts.names import CLOCK_CHANGED, new_ticket_id
 from policy.bundle import load_bundle
 from policy.command import Command
 from policy.model import Actor, ActorType, Role
@@ -23,8 +19,8 @@ from policy.values import format_datetime
 from tests.integration.gateway import TestGateway
 from tests.lifecycle import names_of
 from tests.polling import eventually
+from tests.replay.recording import Recording
 
-TENANT = "default"
 CONFLICT = 409
 EVENTS_PER_COMMAND = 5
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
@@ -33,73 +29,6 @@ GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 KEY_OF = "SELECT request_id FROM command_log WHERE command_id = $1"
 AGE = "UPDATE tickets SET created_at = created_at - interval '2 days' WHERE id = $1"
 STRANGER = Actor(actor_id="stranger", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN)
-
-
-@dataclass(frozen=True)
-class Recording:
-    """The running stack that a scenario is played on."""
-
-    gateway: TestGateway
-    client: Client
-    task_queue: str
-    suggest_after_events: int
-
-    def handle(self, ticket: str | None) -> WorkflowHandle[Any, Any]:
-        """Return the newest run of a ticket's workflow; without a ticket, of the tenant's."""
-        found = None if ticket is None else UUID(ticket)
-        return self.client.get_workflow_handle(workflow_id(TENANT, found))
-
-    async def saw(self, ticket: str, event: str, times: int = 1) -> None:
-        """Wait until an event of this kind is in the history, so many times."""
-
-        async def is_there() -> bool:
-            events = (await self.handle(ticket).fetch_history()).events
-            return sum(each.HasField(event) for each in events) >= times  # type: ignore[arg-type]
-
-        await eventually(is_there, within=30, what=event)
-
-    async def escalated(self, ticket: str) -> list[dict[str, Any]]:
-        """Return the ticket's escalations when there are some."""
-
-        async def are_there() -> list[dict[str, Any]]:
-            found = self.gateway.get(f"/tickets/{ticket}/escalations").json()
-            return list(found["escalations"])
-
-        return await eventually(are_there, within=30, what="an escalation")
-
-    def overdue_ticket(self) -> str:
-        """Return a new ticket whose deadlines have passed; its timer rings at once."""
-        ticket = self.gateway.ready_ticket(priority="EMERGENCY")
-        past = TestGateway.window(-24)
-        self.gateway.done(f"/tickets/{ticket}/schedule/propose", {"options": [past]})
-        return ticket
-
-    async def over(self, ticket: str | None) -> str:
-        """Return the workflow's id when it has completed."""
-
-        async def is_over() -> bool:
-            status = (await self.handle(ticket).describe()).status
-            return status is WorkflowExecutionStatus.COMPLETED
-
-        await eventually(is_over, what="completion")
-        return self.handle(ticket).id
-
-    async def signal(self, ticket: str, name: str, *arguments: object) -> None:
-        """Signal the workflow as a stranger."""
-        await self.client.start_workflow(
-            WORKFLOW_TYPE,
-            TicketStart(tenant_id=TENANT, ticket_id=UUID(ticket)),
-            id=workflow_id(TENANT, UUID(ticket)),
-            task_queue=self.task_queue,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            start_signal=name,
-            start_signal_args=arguments,
-        )
-
-    async def cancelled(self, ticket: str) -> str:
-        """Cancel the ticket and return the workflow's id when it has completed."""
-        self.gateway.done(f"/tickets/{ticket}/cancel", {"reason": "the scenario is over"})
-        return await self.over(ticket)
 
 
 async def canonical(on: Recording) -> str:

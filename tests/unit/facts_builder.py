@@ -18,7 +18,6 @@ from policy.facts import (
     Facts,
     HoldSnapshot,
     OutboxRow,
-    RosterEntry,
     SignedUpload,
     Site,
     StoredObject,
@@ -27,6 +26,7 @@ from policy.facts import (
 )
 from policy.model import Actor, ActorType, Role, State, Ticket
 from policy.payload import parse_payload
+from policy.roster import RosterEntry
 from tests.unit.payloads import (
     ACCOUNT,
     APPROVAL,

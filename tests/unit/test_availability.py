@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from policy.availability import covers
-from policy.facts import Hours
+from policy.roster import Hours
 
 HOUR = 3600
 OAKLAND = "America/Los_Angeles"

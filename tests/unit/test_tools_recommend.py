@@ -8,8 +8,11 @@ import pytest
 from policy.bundle import load_bundle
 from policy.codes import Code
 from policy.decide import decide
-from policy.facts import RosterEntry, Site
+from policy.facts import (
+    Site,
+)
 from policy.model import State
+from policy.roster import RosterEntry
 from policy.writes import InsertRecommendation
 from tests.unit.facts_builder import allowed, command, denied, facts, judge, technician, ticket
 from tests.unit.payloads import ACCOUNT, NEW_IDS, SITE
