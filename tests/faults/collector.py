@@ -48,13 +48,26 @@ SELECT command_id::text AS command, actor_id AS actor, tool_name AS tool, reques
 OPEN = """
 SELECT count(*) FROM command_log WHERE decided_at IS NULL AND command_id::text = ANY ($1)
 """
-HELD = """
+# A hold that expired, a visit of days ago whose breach nobody was told, a look that was not taken.
+OVERDUE = """
 SELECT t.id::text FROM tickets t
  WHERE t.id = ANY ($2) AND t.state = 'PENDING_CUSTOMER_CONFIRMATION' AND now() - $1::interval >
        (SELECT (hold_reason_notes::jsonb->'confirmation_window'->>'end')::timestamptz
           FROM schedule_hold_snapshots h WHERE h.ticket_id = t.id
          ORDER BY h.created_at DESC, h.id DESC LIMIT 1)
+ UNION
+SELECT t.id::text FROM tickets t
+ WHERE t.id = ANY ($2) AND t.state NOT IN ('CLOSED', 'CANCELLED')
+   AND t.scheduled_start < now() - interval '25 hours'
+   AND NOT EXISTS (SELECT FROM audit_events e
+                    WHERE e.ticket_id = t.id AND e.created_at > now() - $1::interval)
+   AND NOT EXISTS (SELECT FROM ticket_escalations e
+                    WHERE e.ticket_id = t.id AND e.kind = 'sla_breach')
+ UNION
+SELECT d.ticket_id::text FROM ticket_deadlines d
+ WHERE d.ticket_id = ANY ($2) AND d.due_at < now() - $1::interval
 """
+ESCALATIONS = "SELECT count(*) FROM ticket_escalations WHERE ticket_id = ANY ($1)"
 DOUBLE_ESCALATIONS = """
 SELECT ticket_id || ' ' || kind FROM ticket_escalations WHERE ticket_id = ANY ($1)
  GROUP BY ticket_id, kind, level, due_at HAVING count(*) > 1
@@ -82,8 +95,9 @@ async def collect(
             decisions=tuple(_decision(row) for row in await conn.fetch(DECISIONS, tickets, keys)),
             runs=tuple(await _runs(await lab.temporal(), states)),
             states=states,
-            late_timers=tuple(row[0] for row in await conn.fetch(HELD, LATE, tickets)),
+            late_timers=tuple(row[0] for row in await conn.fetch(OVERDUE, LATE, tickets)),
             double_timers=tuple(row[0] for row in await conn.fetch(DOUBLE_ESCALATIONS, tickets)),
+            escalations=await conn.fetchval(ESCALATIONS, tickets),
             broken_records=tuple(await _broken_records(lab, states)),
         )
     finally:
@@ -93,12 +107,12 @@ async def collect(
 async def _at_rest(
     conn: Connection, tickets: list[UUID], accepted: list[str], seconds: float
 ) -> None:
-    """Wait for accepted commands and expired holds; what never comes is for the checker."""
+    """Wait for accepted commands and what is due; what never comes is for the checker."""
 
     async def rests() -> bool:
         undecided = await conn.fetchval(OPEN, accepted)
-        held = await conn.fetch(HELD, timedelta(), tickets)
-        return not undecided and not held
+        overdue = await conn.fetch(OVERDUE, timedelta(), tickets)
+        return not undecided and not overdue
 
     try:
         await eventually(rests, within=seconds)

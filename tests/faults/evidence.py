@@ -96,8 +96,8 @@ class Evidence:
     """Everything that the checker judges.
 
     `states` is state and version of each ticket as stored; `late_timers` are tickets whose timer
-    should have rung long ago, `double_timers` what a timer did twice, `broken_records` what the
-    product's own re-check of all its records has found.
+    should have rung long ago, `double_timers` what a timer did twice, `escalations` how many there
+    are, `broken_records` what the product's own re-check of all its records has found.
     """
 
     calls: tuple[Call, ...] = ()
@@ -107,4 +107,5 @@ class Evidence:
     states: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     late_timers: tuple[str, ...] = ()
     double_timers: tuple[str, ...] = ()
+    escalations: int = 0
     broken_records: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ class Report:
             "tickets": len(evidence.states),
             "workflow runs": len(evidence.runs),
             "timers fired": sum(len(run.timers_fired) for run in evidence.runs),
+            "escalations": evidence.escalations,
             "endings": dict(Counter(call.ending.value for call in evidence.calls)),
             "statuses": {
                 str(status): count

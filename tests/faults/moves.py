@@ -26,7 +26,7 @@ PHOTOS = (
 )
 CONTENT = b"what the photo shows"
 ENDINGS = frozenset({"ticket.cancel", "ticket.close", "ticket.force_close"})
-STRAY_SHARE, ENDING_SHARE, EXPIRED_HOLD_SHARE = 0.12, 0.12, 0.4
+STRAY_SHARE, ENDING_SHARE, EXPIRED_HOLD_SHARE, OVERDUE_SHARE = 0.12, 0.12, 0.4, 0.2
 
 
 def drawn(seed: int, *names: object) -> Random:
@@ -102,6 +102,11 @@ def _triage(_: Known, draw: Random) -> Body:
     return {"priority": priority, "incident_type": "DOOR_WONT_LATCH", "workflow_outcome": outcome}
 
 
+def _visit(draw: Random) -> Body:
+    """Return when to come; a visit of days ago has missed all its deadlines."""
+    return _window(draw, -48 if draw.random() < OVERDUE_SHARE else 24)
+
+
 def _hold(_: Known, draw: Random) -> Body:
     """Hold; a window of the past lets the timer roll it back at once."""
     expired = draw.random() < EXPIRED_HOLD_SHARE
@@ -138,8 +143,8 @@ def _completion(_: Known, __: Random) -> Body:
 
 BODIES: Mapping[str, Callable[[Known, Random], Body]] = {
     "ticket.triage": _triage,
-    "schedule.propose": lambda _, draw: {"options": [_window(draw), _window(draw)]},
-    "schedule.confirm": lambda _, draw: _window(draw),
+    "schedule.propose": lambda _, draw: {"options": [_visit(draw), _visit(draw)]},
+    "schedule.confirm": lambda _, draw: _visit(draw),
     "schedule.hold": _hold,
     "schedule.release": lambda known, _: {"customer_confirmation_id": _newest(known.holds)},
     "schedule.rollback": lambda known, _: {"confirmation_id": _newest(known.holds)},

@@ -38,6 +38,7 @@ async def test_no_law_is_broken_whatever_goes_wrong(lab: Lab) -> None:
     assert report.violations == [], report.text()
     assert report.figures["commands allowed"] > 0
     assert report.figures["timers fired"] > 0
+    assert report.figures["escalations"] > 0
     assert len(report.faults) >= 5
 
 
