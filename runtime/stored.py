@@ -12,7 +12,7 @@ from policy.sniffing import HEAD_BYTES, sniffed_type
 from policy.uploads import derived_key
 from runtime import multipart
 from runtime.checksums import base64_of_hex, hex_of_base64
-from runtime.inspection import FORMATS, inspected
+from runtime.inspection import TYPES, inspected
 from runtime.s3 import NOT_FOUND, hashed, pinned, status
 
 if TYPE_CHECKING:  # the stubs are a development dependency
@@ -56,7 +56,7 @@ def with_inspection(
 ) -> StoredObject:
     """Return an accepted object with what it shows, if it is an image; keep its thumbnail."""
     images = rules.images
-    if upload.content_type not in FORMATS or upload.size_bytes > images.max_bytes:
+    if upload.content_type not in TYPES or upload.size_bytes > images.max_bytes:
         return stored
     place: Any = {"Bucket": upload.bucket, "Key": upload.object_key, **pinned(stored.version_id)}
     with tempfile.TemporaryFile() as file:
