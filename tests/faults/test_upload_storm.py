@@ -157,7 +157,8 @@ async def assert_delivered(gateway: TestGateway, tickets: Sequence[str]) -> int:
     for row in rows:
         file = files[row["key"]]
         assert (row["size_bytes"], row["checksum"]) == (file.size_bytes, file.sha256)
-        assert await vault.rehash(row["uri"], row["object_version_id"]) == file.sha256
+        stored = await vault.read(row["uri"], row["object_version_id"])
+        assert stored == (file.sha256, file.size_bytes)
     opened.close()
     await assert_whole(gateway.owner_url)
     return sum(file.size_bytes for file in files.values())
