@@ -37,10 +37,15 @@ def inspected(
             )
         except subprocess.TimeoutExpired as late:
             return _found(late.stdout or b"")[0], None
+        except OSError:  # no process can be started
+            return {}, None
     seen, thumbnail = _found(done.stdout)
     return seen, thumbnail if done.returncode == 0 else None
 
 
 def _found(written: bytes) -> tuple[dict[str, Any], bytes | None]:
-    head, whole, thumbnail = written.partition(b"\n")
-    return json.loads(head) if whole else {}, thumbnail or None
+    head, _, thumbnail = written.partition(b"\n")
+    try:
+        return json.loads(head), thumbnail or None
+    except ValueError:  # it died before it had said anything
+        return {}, None

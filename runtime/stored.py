@@ -54,9 +54,13 @@ def judged(client: "S3Client", upload: Upload) -> StoredObject:
 def with_inspection(
     client: "S3Client", upload: Upload, stored: StoredObject, rules: EvidenceRules
 ) -> StoredObject:
-    """Return an accepted object with what it shows, if it is an image; keep its thumbnail."""
+    """Return an accepted object with what it shows, if it is an image; keep its thumbnail.
+
+    No decoder takes bytes that do not begin like their type.
+    """
     images = rules.images
-    if upload.content_type not in TYPES or upload.size_bytes > images.max_bytes:
+    is_image = upload.content_type in TYPES and stored.sniffed_type == upload.content_type
+    if not is_image or upload.size_bytes > images.max_bytes:
         return stored
     place: Any = {"Bucket": upload.bucket, "Key": upload.object_key, **pinned(stored.version_id)}
     with tempfile.TemporaryFile() as file:

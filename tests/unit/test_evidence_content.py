@@ -189,3 +189,10 @@ def test_a_decoder_that_dies_or_never_ends_costs_the_thumbnail_only(
     monkeypatch.setattr(inspection, "DECODER", (sys.executable, "-c", half))
     monkeypatch.setattr(inspection, "LIMIT_SECONDS", 1)
     assert shown(HEIC, "image/heic") == ({"image": 1}, None)
+
+
+def test_a_decoder_that_cannot_be_started_costs_the_thumbnail_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspection, "DECODER", ("/nowhere/python",))
+    assert shown(HEIC, "image/heic") == ({}, None)
