@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # the stubs are a development dependency
 
 T = TypeVar("T")
 THREADS = 32
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+"""What is read at a time: larger pieces stay behind in the memory of every thread that read."""
 FORBIDDEN = 403
 NOT_FOUND = 404
 Fault = (BotoCoreError, ClientError, OSError)
