@@ -88,7 +88,8 @@ record-history: $(READY) ## record workflow histories for the replay tests; NAME
 
 lock: $(READY) ## pin the newest versions of all dependencies, with hashes
 	$(COMPILE) pyproject.toml --upgrade --output-file requirements/runtime.txt
-	$(COMPILE) pyproject.toml --upgrade --extra embedded --extra dev --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --upgrade --extra embedded --extra heic --extra dev --output-file requirements/dev.txt
+	$(COMPILE) requirements/heic.in --upgrade --constraint requirements/runtime.txt --output-file requirements/heic.txt
 	$(COMPILE) requirements/peers.in --upgrade --constraint requirements/runtime.txt --output-file requirements/peers.txt
 
 clean: ## remove the environment and caches; the stack's data stays

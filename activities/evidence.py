@@ -26,7 +26,8 @@ SELECT EXISTS (SELECT FROM evidence_uploads u JOIN evidence_items i ON i.id = u.
                 WHERE u.id = $1 AND i.uri = 's3://' || u.bucket || '/' || u.object_key)
 """
 SWEPT = "UPDATE evidence_uploads SET swept_at = now() WHERE id = $1"
-TO_CHECK = "SELECT * FROM evidence_to_check($1, $2, $3)"
+TO_READ = "SELECT * FROM evidence_to_read($1, $2, $3)"
+UNHASHED = "SELECT unhashed_evidence($1)"
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 CHECKED = """
 INSERT INTO evidence_checks (evidence_item_id, ticket_id, checked_at, failure, actual_sha256,
@@ -41,11 +42,30 @@ ON CONFLICT (evidence_item_id) DO UPDATE
 log = structlog.get_logger()
 
 
+class Reading(Protocol):
+    """What an object is."""
+
+    @property
+    def sha256(self) -> str:
+        """Its digest."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was read."""
+        ...
+
+
 class Vault(Protocol):
     """What is asked of the object store here. An outage is an exception: the run is repeated."""
 
-    async def rehash(self, uri: str, version_id: str | None) -> str | None:
-        """Return the SHA-256 of what is stored; None if it is gone."""
+    @property
+    def bucket(self) -> str:
+        """The bucket that is ours."""
+        ...
+
+    async def read(self, uri: str, version_id: str | None) -> Reading | None:
+        """Read what is stored as a whole; None if it is gone."""
         ...
 
     async def remove(self, uri: str) -> bool:
@@ -92,20 +112,25 @@ class StoredEvidenceActivities(EvidenceActivities):
 
     @activity.defn(name=AUDIT_EVIDENCE)
     async def audit(self) -> Audited:
-        """Hash stored evidence again, as much as the rate allows, and record what differs."""
-        before = datetime.now(UTC) - self._rates.audit_interval
+        """Hash stored evidence again, until the rate is reached, and record what differs."""
+        if not self._rates.audit_bytes:
+            return Audited()
+        bucket, before = self._vault.bucket, datetime.now(UTC) - self._rates.audit_interval
         items = failures = size_bytes = 0
-        rate = self._rates.audit_bytes
-        for row in await self._rows(TO_CHECK, before, rate, BATCH if rate else 0):
+        for row in await self._rows(TO_READ, bucket, before, BATCH):
+            if size_bytes >= self._rates.audit_bytes:
+                break
             _beat()
-            actual = await self._vault.rehash(_uri(row), row["object_version_id"])
+            found = await self._vault.read(row["uri"], row["object_version_id"])
+            actual = found.sha256 if found else None
             failure = _failure(row["sha256"], actual)
             await self._in_tenant(row, CHECKED, row["id"], row["ticket_id"], failure, actual)
-            items, size_bytes = items + 1, size_bytes + row["size_bytes"]
+            items, size_bytes = items + 1, size_bytes + (found.size_bytes if found else 0)
             if failure is not None:
                 failures += 1
                 _report(row, failure, actual)
-        return Audited(items=items, size_bytes=size_bytes, failures=failures)
+        unchecked: int = await self._pool.fetchval(UNHASHED, bucket)
+        return Audited(items=items, size_bytes=size_bytes, failures=failures, unchecked=unchecked)
 
     async def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self._pool.fetch(sql, *values)]

@@ -8,11 +8,12 @@ from api.errors import ApiError
 from api.read_tools import ReadRequest
 from api.reading import Seen, reading, visible_ticket
 from api.reads import evidence_items, timeline_events
+from api.routes_evidence import THUMBNAIL, link_url
 from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.access import binding_denial
 from policy.bundle import Bundle
 from policy.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
-from policy.job_packet import Place, job_packet
+from policy.job_packet import Enclosures, Place, job_packet
 from policy.model import Ticket
 from policy.references import pinned_versions
 from policy.shapes import actor_shape
@@ -27,6 +28,14 @@ SELECT id::text, name, timezone, access_instructions, address1, address2, city, 
 CONTACT = """
 SELECT name, phone, role FROM contacts WHERE site_id = $1
  ORDER BY is_authorized_requester DESC, escalation_level NULLS LAST, created_at, id LIMIT 1
+"""
+# Of what was redacted, those who work by a packet may see no thumbnail either.
+THUMBNAILS = """
+SELECT i.id FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id = i.id
+                       AND i.uri = 's3://' || u.bucket || '/' || u.object_key
+ WHERE i.ticket_id = $1 AND i.metadata->'inspection' ? 'thumbnail'
+   AND NOT EXISTS (SELECT FROM evidence_redactions r WHERE r.evidence_item_id = i.id)
+ ORDER BY i.created_at, i.id
 """
 ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
 LOOK_UP_SECONDS = 20
@@ -58,11 +67,14 @@ class JobPackets:
             if denial is not None:
                 raise ApiError(denial.code, details=denial.details)
             facts = await _facts(conn, seen)
-            place = await _place(conn, ticket)
-            events = await timeline_events(conn, ticket.id)
+            enclosures = Enclosures(
+                place=await _place(conn, ticket),
+                events=await timeline_events(conn, ticket.id),
+                thumbnails=await _thumbnails(conn, ticket),
+            )
         if self._bundle.evidence.require_head:
             facts = facts.model_copy(update={"look_ups": await self._look_ups(facts.evidence)})
-        packet = job_packet(self._bundle, facts, request.actor.actor_role, place, events)
+        packet = job_packet(self._bundle, facts, request.actor.actor_role, enclosures)
         return {
             "generated_at": format_datetime(at),
             "actor": actor_shape(request.actor, request.tool),
@@ -113,3 +125,9 @@ async def _place(conn: Connection, ticket: Ticket) -> Place:
     fields = dict(row)
     address = {name: fields.pop(name) for name in ADDRESS}
     return Place(**fields, address=address, contact=None if contact is None else dict(contact))
+
+
+async def _thumbnails(conn: Connection, ticket: Ticket) -> Mapping[str, str]:
+    """Return the link of each thumbnail by evidence id; following it is judged anew."""
+    rows = await conn.fetch(THUMBNAILS, ticket.id)
+    return {str(row["id"]): link_url(ticket.id, row["id"], THUMBNAIL) for row in rows}

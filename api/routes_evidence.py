@@ -56,6 +56,12 @@ def evidence_routes() -> Iterator[Route]:
     yield Route("GET", UPLOAD_PATH, _upload)
 
 
+def link_url(ticket_id: UUID, evidence_id: UUID, variant: str) -> str:
+    """Return the path that answers a link to a variant of evidence."""
+    path = LINK_PATH.replace("{ticketId}", str(ticket_id))
+    return f"{path.replace('{evidenceId}', str(evidence_id))}?variant={variant}"
+
+
 async def _link(request: Request) -> Answer:
     gateway = gateway_of(request)
     readers = (*gateway.bundle.tools["closeout.list_evidence"].roles, Role.AUDIT)

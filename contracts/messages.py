@@ -83,11 +83,15 @@ class Swept(Message):
 
 
 class Audited(Message):
-    """What a re-hash found: how much was read, and how much of it is not what was recorded."""
+    """What a re-hash found: how much was read, and how much of it is not what was recorded.
+
+    `unchecked` are all items in our bucket that no reading can prove: without a SHA-256.
+    """
 
     items: int = 0
     size_bytes: int = 0
     failures: int = 0
+    unchecked: int = 0
 
 
 class SweepStart(Message):

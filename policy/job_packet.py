@@ -1,7 +1,7 @@
 """The technician's job packet (contract 10.3): what to do, what to prove, what is missing."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy.actions import (
     PACKET_ACTIONS,
@@ -32,20 +32,26 @@ class Place(Frozen):
     contact: Mapping[str, str | None] | None
 
 
-def job_packet(
-    bundle: Bundle,
-    facts: Facts,
-    role: Role,
-    place: Place,
-    events: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Return the packet of the ticket of `facts`; `events` are its timeline."""
+class Enclosures(NamedTuple):
+    """What a packet shows and judges nothing by: the place, the timeline, and thumbnails.
+
+    `thumbnails` are links, by evidence id, that answer where the picture is for a short time.
+    """
+
+    place: Place
+    events: Sequence[Mapping[str, Any]]
+    thumbnails: Mapping[str, str]
+
+
+def job_packet(bundle: Bundle, facts: Facts, role: Role, enclosures: Enclosures) -> dict[str, Any]:
+    """Return the packet of the ticket of `facts`."""
     ticket = facts.ticket
     if ticket is None:
         raise LookupError("a packet belongs to a ticket")
     gate = run_gate(bundle, facts, stored_attempt(facts.completion, needed=False), all_uris=True)
     paused = autonomy_denial(facts.autonomy, ticket)
     obstacles = [*(() if gate.ready else (gate.denial(),)), *((paused,) if paused else ())]
+    place, events, thumbnails = enclosures
     situation = Situation(role, ticket.state, str(ticket.id), dict.fromkeys(GATED, obstacles))
     return {
         "header": _header(ticket),
@@ -56,7 +62,12 @@ def job_packet(
             "nte_cents": ticket.nte_cents,
             "authorized_scope_constraints": None,
         },
-        "evidence_requirements": _requirements(bundle, facts, gate),
+        "evidence_requirements": {
+            **_requirements(bundle, facts, gate),
+            "thumbnails": [
+                {"evidence_item_id": item, "link_url": url} for item, url in thumbnails.items()
+            ],
+        },
         "checklist": _checklist(bundle, facts, gate),
         "closeout_gate": {
             **gate.shape(),

@@ -11,13 +11,24 @@ from policy.facts import SignedPart, Upload
 from policy.values import truncate_to_milliseconds
 from runtime import multipart
 from runtime.checksums import base64_of_hex
-from runtime.s3 import FORBIDDEN, NOT_FOUND, Fault, S3Access, hashed, pinned, status
+from runtime.s3 import (
+    FORBIDDEN,
+    NOT_FOUND,
+    Fault,
+    Reading,
+    S3Access,
+    pinned,
+    read_whole,
+    status,
+)
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from types_boto3_s3 import S3Client
 
 T = TypeVar("T")
 PREFIX = "evidence/"
+KEY_BYTES = 1024
+"""The longest key that a store takes."""
 
 
 class StoreUnavailableError(Exception):
@@ -45,6 +56,11 @@ class EvidenceVault:
 
     def __init__(self, access: S3Access) -> None:
         self._s3 = access
+
+    @property
+    def bucket(self) -> str:
+        """The bucket that is ours."""
+        return self._s3.bucket
 
     async def link(self, uri: str, version_id: str | None, name: str, seconds: int) -> Link:
         """Return a link to download one version; the browser saves it under `name`."""
@@ -82,12 +98,15 @@ class EvidenceVault:
 
         return await self._asked(ask)
 
-    async def rehash(self, uri: str, version_id: str | None) -> str | None:
-        """Return the SHA-256 of what is stored, read as a whole; None if it is gone."""
+    async def read(self, uri: str, version_id: str | None) -> Reading | None:
+        """Return what is stored, read as a whole; None if nothing is, or can be, under the uri."""
 
-        def read(client: "S3Client") -> str | None:
+        def read(client: "S3Client") -> Reading | None:
+            place = place_of(uri)
+            if not 0 < len(place["Key"].encode()) <= KEY_BYTES:  # a client may write any uri
+                return None
             try:
-                return hashed(client, {**place_of(uri), **pinned(version_id)})
+                return read_whole(client, {**place, **pinned(version_id)})
             except ClientError as error:
                 if status(error) == NOT_FOUND:
                     return None

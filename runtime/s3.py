@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # the stubs are a development dependency
 
 T = TypeVar("T")
 THREADS = 32
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+"""What is read at a time: larger pieces stay behind in the memory of every thread that read."""
 FORBIDDEN = 403
 NOT_FOUND = 404
 Fault = (BotoCoreError, ClientError, OSError)
@@ -58,17 +59,26 @@ def status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def hashed(client: "S3Client", place: Any, copy: IO[bytes] | None = None) -> str:  # noqa: ANN401
-    """Return the SHA-256 of an object, read in pieces; `place` are arguments of get_object.
+class Reading(NamedTuple):
+    """What an object is, read as a whole."""
 
-    `copy` receives the bytes on the way.
-    """
-    digest = hashlib.sha256()
+    sha256: str
+    size_bytes: int
+
+
+def read_whole(
+    client: "S3Client",
+    place: Any,  # noqa: ANN401  arguments of get_object
+    copy: IO[bytes] | None = None,
+) -> Reading:
+    """Read an object in pieces; `copy` receives the bytes on the way."""
+    digest, size_bytes = hashlib.sha256(), 0
     for chunk in client.get_object(**place)["Body"].iter_chunks(CHUNK_BYTES):
         digest.update(chunk)
+        size_bytes += len(chunk)
         if copy is not None:
             copy.write(chunk)
-    return digest.hexdigest()
+    return Reading(digest.hexdigest(), size_bytes)
 
 
 def s3_client(settings: Settings, endpoint_url: str | None, limit: float) -> "S3Client":

@@ -12,8 +12,8 @@ from policy.sniffing import HEAD_BYTES, sniffed_type
 from policy.uploads import derived_key
 from runtime import multipart
 from runtime.checksums import base64_of_hex, hex_of_base64
-from runtime.inspection import FORMATS, inspected
-from runtime.s3 import NOT_FOUND, hashed, pinned, status
+from runtime.inspection import TYPES, inspected
+from runtime.s3 import NOT_FOUND, pinned, read_whole, status
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from types_boto3_s3 import S3Client
@@ -39,7 +39,7 @@ def judged(client: "S3Client", upload: Upload) -> StoredObject:
     exact = {**place, **pinned(version), "IfMatch": found["ETag"]}
     digest = head = None
     if found["ContentLength"] == upload.size_bytes:
-        digest = checksum_of(found) or hashed(client, exact)
+        digest = checksum_of(found) or read_whole(client, exact).sha256
         last = min(HEAD_BYTES, upload.size_bytes) - 1
         head = client.get_object(**exact, Range=f"bytes=0-{last}")["Body"].read()
     return StoredObject(
@@ -54,13 +54,17 @@ def judged(client: "S3Client", upload: Upload) -> StoredObject:
 def with_inspection(
     client: "S3Client", upload: Upload, stored: StoredObject, rules: EvidenceRules
 ) -> StoredObject:
-    """Return an accepted object with what it shows, if it is an image; keep its thumbnail."""
+    """Return an accepted object with what it shows, if it is an image; keep its thumbnail.
+
+    No decoder takes bytes that do not begin like their type.
+    """
     images = rules.images
-    if upload.content_type not in FORMATS or upload.size_bytes > images.max_bytes:
+    is_image = upload.content_type in TYPES and stored.sniffed_type == upload.content_type
+    if not is_image or upload.size_bytes > images.max_bytes:
         return stored
     place: Any = {"Bucket": upload.bucket, "Key": upload.object_key, **pinned(stored.version_id)}
     with tempfile.TemporaryFile() as file:
-        hashed(client, place, file)
+        read_whole(client, place, file)
         file.seek(0)
         seen, thumbnail = inspected(file, upload.content_type, images)
     if thumbnail:

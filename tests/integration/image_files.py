@@ -4,6 +4,9 @@ import io
 from typing import Any
 
 from PIL import ExifTags, Image
+from pillow_heif import register_heif_opener
+
+register_heif_opener()
 
 TAKEN = {
     "captured_at": "2026-11-20T17:30:00.000Z",

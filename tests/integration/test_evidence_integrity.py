@@ -13,6 +13,7 @@ from activities.evidence import EvidenceRates
 from contracts.messages import Audited
 from runtime.evidence_actions import EvidenceActionError
 from tests.integration.evidence_desk import Desk, pinned, place
+from tests.integration.s3_fixture import BUCKET
 
 pytest_plugins = [
     "tests.integration.postgres_fixture",
@@ -58,6 +59,42 @@ async def test_the_audit_reads_what_waits_longest_at_the_set_rate(desk: Desk) ->
     assert len(await desk.runner.rows("SELECT FROM evidence_checks")) == 3
     off = EvidenceRates(timedelta(0), timedelta(0), 0)
     assert await desk.care(off).audit() == Audited()
+
+
+async def test_references_into_our_bucket_are_read_like_uploads(desk: Desk) -> None:
+    ticket = await desk.runner.create()
+    digest = hashlib.sha256(b"by uri").hexdigest()
+
+    async def add(key: str, checksum: str | None, scheme: str = "s3", bucket: str = BUCKET) -> None:
+        reference = {"kind": "PHOTO", "uri": f"{scheme}://{bucket}/{key}", "checksum": checksum}
+        await desk.runner.done("closeout.add_evidence", reference, ticket)
+
+    desk.client.put_object(Bucket=BUCKET, Key="theirs/1.jpg", Body=b"by uri")
+    await add("theirs/1.jpg", f" {digest.upper()}")
+    await add("theirs/1.jpg", digest, scheme="MINIO")
+    await add("theirs/1.jpg", digest, bucket="another")
+    await add("theirs/1.jpg", None)
+    await add("theirs/1.jpg", hashlib.md5(b"by uri", usedforsecurity=False).hexdigest())
+    await desk.record(ticket, b"uploaded")
+    assert await desk.care().audit() == Audited(items=3, size_bytes=20, unchecked=2)
+    assert len(await desk.runner.rows("SELECT FROM evidence_checks")) == 3
+
+    desk.client.put_object(Bucket=BUCKET, Key="theirs/1.jpg", Body=b"edited")
+    assert (await desk.care().audit()).failures == 2
+    assert [row["failure"] for row in await desk.runner.rows(FAILED)] == ["SHA256_MISMATCH"] * 2
+    desk.client.delete_object(Bucket=BUCKET, Key="theirs/1.jpg")
+    assert (await desk.care().audit()).failures == 2
+    assert [row["failure"] for row in await desk.runner.rows(FAILED)] == ["OBJECT_NOT_FOUND"] * 2
+    assert await desk.pool.fetchval("SELECT failed_evidence_checks()") == 2
+
+
+async def test_a_reference_that_no_store_can_hold_does_not_stop_the_audit(desk: Desk) -> None:
+    ticket = await desk.runner.create()
+    for key in ("", "long" * 400, "with space and \u00fc?a=b#c"):
+        reference = {"kind": "NOTE", "uri": f"s3://{BUCKET}/{key}", "checksum": "a" * 64}
+        await desk.runner.done("closeout.add_evidence", reference, ticket)
+    await desk.record(ticket, b"whole")
+    assert await desk.care().audit() == Audited(items=4, size_bytes=5, failures=3)
 
 
 async def test_evidence_swapped_between_tickets_is_refused_and_detected(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -65,6 +66,38 @@ def test_a_link_leads_to_the_bytes_for_a_short_time(gateway: TestGateway) -> Non
     assert httpx.get(spoilt, trust_env=False).status_code == 403
 
 
+def thumbnails(gateway: TestGateway, ticket: str) -> list[dict[str, Any]]:
+    packet = gateway.get(f"/ux/technician/job-packet/{ticket}", role="technician").json()["packet"]
+    found: list[dict[str, Any]] = packet["evidence_requirements"]["thumbnails"]
+    return found
+
+
+def test_the_packet_leads_to_the_picture_those_who_may_see_the_ticket(
+    gateway: TestGateway,
+) -> None:
+    ticket = gateway.new_ticket()
+    forged = {"inspection": {"thumbnail": {"uri": "s3://b/x"}}}
+    added = {"kind": "PHOTO", "uri": "s3://b/1", "evidence_key": "k", "metadata": forged}
+    gateway.done(f"/tickets/{ticket}/evidence", added)
+    recorded(gateway, ticket, b"no picture")
+    item = recorded(gateway, ticket, photo())
+    [shown] = thumbnails(gateway, ticket)
+    assert shown["evidence_item_id"] == item["id"]
+
+    def follow(headers: Mapping[str, str]) -> dict[str, Any]:
+        body: dict[str, Any] = gateway.http.get(shown["link_url"], headers=headers).json()
+        return body
+
+    answer = follow(gateway.as_role("technician"))
+    assert answer["variant"] == "thumbnail"
+    got = httpx.get(answer["url"], trust_env=False).content
+    assert (got[:3], hashlib.sha256(got).hexdigest()) == (b"\xff\xd8\xff", answer["sha256"])
+    scope = {"account_ids": [str(uuid4())], "site_ids": "*"}
+    out_of_scope = follow(gateway.bearer("technician", scope=scope))
+    assert out_of_scope["error"]["code"] == "FORBIDDEN_SCOPE"
+    assert follow(gateway.as_role("customer"))["error"]["code"] == "FORBIDDEN"
+
+
 def test_a_link_needs_role_scope_and_evidence_of_the_ticket(gateway: TestGateway) -> None:
     ticket = gateway.new_ticket()
     item = recorded(gateway, ticket, b"a photo")
@@ -98,6 +131,7 @@ def test_after_a_redaction_links_lead_to_the_redacted_copy(
         refused = link(gateway, item, "dispatcher", variant=variant)
         assert refused.json()["error"]["code"] == "FORBIDDEN"
         assert link(gateway, item, "approver", variant=variant).is_success
+    assert thumbnails(gateway, item["ticket_id"]) == []
     for verb in ("hold", "release"):
         arguments = ["evidence", verb, item["id"], "--reason", "a dispute", "--as", "olga"]
         assert CliRunner().invoke(app, arguments, env=environ).exit_code == 0

@@ -81,9 +81,15 @@ async def test_the_same_bytes_are_recorded_once_for_each_evidence_key(desk: Desk
         desk.client.head_object(**pinned(item))
 
 
-async def test_an_image_is_recorded_with_what_it_shows(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("image_format", "content_type"), [("JPEG", "image/jpeg"), ("HEIF", "image/heic")]
+)
+async def test_an_image_is_recorded_with_what_it_shows(
+    desk: Desk, image_format: str, content_type: str
+) -> None:
     ticket = await desk.runner.create()
-    signed = await desk.upload(ticket, photo())
+    content = photo(image_format=image_format)
+    signed = await desk.upload(ticket, content, content_type=content_type)
     sent = {"inspection": {"image": "mine"}, "note": "n"}
     item = await desk.runner.done(
         "evidence.finalize", {"uri": signed["uri"], "metadata": sent}, ticket

@@ -1,8 +1,12 @@
 """Content: what bytes show of their type, and what an image shows of itself."""
 
 import io
+import random
 import struct
+import sys
+import tempfile
 import zlib
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,6 +15,8 @@ from policy.bundle import load_bundle
 from policy.codes import Code
 from policy.facts import StoredObject
 from policy.sniffing import contradicts, sniffed_type
+from runtime import inspection
+from runtime.dossier.thumbnails import thumbnail as packet_thumbnail
 from runtime.inspection import inspected
 from tests.integration.image_files import TAKEN, photo
 from tests.unit.facts_builder import denied, judge
@@ -20,13 +26,21 @@ RULES = load_bundle().evidence.images
 ISO = b"\0\0\0\x18ftyp"
 
 
+def shown(content: bytes, content_type: str) -> tuple[dict[str, Any], bytes | None]:
+    """Return what an image in a file shows."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        return inspected(file, content_type, RULES)
+
+
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
         (photo(8, 8), "image/jpeg"),
         (photo(8, 8, "PNG"), "image/png"),
         (photo(8, 8, "WEBP"), "image/webp"),
-        (ISO + b"heic", "image/heic"),
+        (photo(64, 64, "HEIF"), "image/heic"),
         (ISO + b"isom", "video/mp4"),
         (b"%PDF-1.7", "application/pdf"),
         (b"ID3\x04", "audio/mpeg"),
@@ -71,12 +85,24 @@ def test_an_upload_of_another_kind_than_declared_is_refused() -> None:
     assert denial.details["actual"] == "application/pdf"
 
 
-def test_an_image_shows_its_size_time_and_place_and_gives_a_thumbnail() -> None:
-    seen, thumbnail = inspected(io.BytesIO(photo()), "image/jpeg", RULES)
+@pytest.mark.parametrize(
+    ("image_format", "content_type"),
+    [("JPEG", "image/jpeg"), ("PNG", "image/png"), ("WEBP", "image/webp"), ("HEIF", "image/heic")],
+)
+def test_an_image_shows_its_size_time_and_place_and_gives_a_thumbnail(
+    image_format: str, content_type: str
+) -> None:
+    seen, thumbnail = shown(photo(image_format=image_format), content_type)
     assert seen == {"image": {"width": 640, "height": 480}, **TAKEN}
     assert thumbnail is not None
     small = Image.open(io.BytesIO(thumbnail))
     assert (small.format, small.size, dict(small.getexif())) == ("JPEG", (320, 240), {})
+
+
+def test_the_customers_packet_shows_a_heic_too() -> None:
+    small = packet_thumbnail(HEIC, "image/heic")
+    assert small is not None
+    assert Image.open(io.BytesIO(small)).size == (560, 420)
 
 
 def bomb(side: int) -> bytes:
@@ -91,15 +117,82 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + rows + chunk(b"IEND", b"")
 
 
+def heic_claiming(side: int) -> bytes:
+    """Return a HEIC of 64 pixels a side that claims to be a square of that many."""
+    small = photo(64, 64, "HEIF")
+    claim = b"ispe" + struct.pack(">III", 0, 64, 64)
+    assert small.count(claim) == 1
+    return small.replace(claim, b"ispe" + struct.pack(">III", 0, side, side))
+
+
+def heic_without_claim(side: int) -> bytes:
+    """Return a HEIC of that many pixels a side that claims to be of 64."""
+    large = photo(side, side, "HEIF")
+    claim = b"ispe" + struct.pack(">III", 0, side, side)
+    assert large.count(claim) == 1
+    return large.replace(claim, b"ispe" + struct.pack(">III", 0, 64, 64))
+
+
 @pytest.mark.parametrize(
-    ("side", "seen"),
-    [(12_000, {"image": {"width": 12_000, "height": 12_000}}), (60_000, {})],
+    ("content", "content_type", "side"),
+    [
+        (bomb(12_000), "image/png", 12_000),
+        (bomb(60_000), "image/png", None),
+        (heic_claiming(12_000), "image/heic", 12_000),
+        (heic_claiming(60_000), "image/heic", None),
+        (heic_without_claim(2_000), "image/heic", 64),
+    ],
 )
-def test_a_decompression_bomb_is_not_decoded(side: int, seen: object) -> None:
-    assert inspected(io.BytesIO(bomb(side)), "image/png", RULES) == (seen, None)
+def test_a_decompression_bomb_is_not_decoded(
+    content: bytes, content_type: str, side: int | None
+) -> None:
+    seen, thumbnail = shown(content, content_type)
+    assert seen.get("image") == ({"width": side, "height": side} if side else None)
+    assert thumbnail is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", photo()[:300], photo(8, 8, "PNG")])
 def test_what_no_decoder_takes_shows_nothing_that_would_fail(content: bytes) -> None:
-    _, thumbnail = inspected(io.BytesIO(content), "image/jpeg", RULES)
+    _, thumbnail = shown(content, "image/jpeg")
     assert thumbnail is None
+
+
+HEIC = photo(image_format="HEIF")
+
+
+def damaged(seed: int) -> bytes:
+    """Return a HEIC some of whose bytes are others."""
+    chance = random.Random(seed)  # noqa: S311  repeatable, not secret
+    content = bytearray(HEIC)
+    for _ in range(20):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"no image", photo(), HEIC[:24]),
+        *(HEIC[: len(HEIC) // 2], HEIC[:-20], *map(damaged, range(8))),
+    ],
+)
+def test_a_heic_that_is_cut_or_damaged_gives_a_picture_or_none(content: bytes) -> None:
+    _, thumbnail = shown(content, "image/heic")
+    assert thumbnail is None or Image.open(io.BytesIO(thumbnail)).format == "JPEG"
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 11)", "signal.pause()", "sys.exit('no')"])
+def test_a_decoder_that_dies_or_never_ends_costs_the_thumbnail_only(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = f"import os, signal, sys; print('{{\"image\": 1}}\\nJFIF', flush=True); {end}"
+    monkeypatch.setattr(inspection, "DECODER", (sys.executable, "-c", half))
+    monkeypatch.setattr(inspection, "LIMIT_SECONDS", 1)
+    assert shown(HEIC, "image/heic") == ({"image": 1}, None)
+
+
+def test_a_decoder_that_cannot_be_started_costs_the_thumbnail_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inspection, "DECODER", ("/nowhere/python",))
+    assert shown(HEIC, "image/heic") == ({}, None)
