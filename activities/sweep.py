@@ -1,12 +1,12 @@
 """The sweep over Postgres: overdue tickets are looked at without their own timers."""
 
 from datetime import timedelta
-from uuid import UUID
 
 import structlog
 from temporalio import activity
 from temporalio.client import Client
 
+from activities.catching_up import overdue
 from activities.gathering import Pool
 from activities.telling import tell
 from activities.timers import ring
@@ -15,7 +15,6 @@ from contracts.messages import SweepReport, SweepStart, SweptDeadlines, TimerFir
 from contracts.names import MEASURE_TIMERS, SWEEP_DEADLINES
 from policy.bundle import Bundle
 
-OVERDUE = "SELECT tenant_id, ticket_id FROM overdue_tickets($1, $2)"
 LATENESS = "SELECT * FROM timer_lateness($1)"
 BATCH = 100
 GRACE = timedelta(seconds=10)
@@ -36,15 +35,15 @@ class PostgresSweepActivities(SweepActivities):
     async def sweep(self) -> SweptDeadlines:
         """See to a batch of overdue tickets, each as its own timer would; `found` 0 is the end."""
         async with self._pool.acquire() as conn:
-            overdue = await conn.fetch(OVERDUE, GRACE, BATCH)
+            waiting = await overdue(conn, GRACE, BATCH)
         seen_to = failed = 0
-        for tenant_id, ticket_id in overdue:
+        for fired in waiting:
             try:
-                seen_to += await self._see_to(tenant_id, ticket_id)
+                seen_to += await self._see_to(fired)
             except Exception:  # one ticket must not keep the others waiting
-                log.exception("sweep.ticket_failed", ticket_id=str(ticket_id))
+                log.exception("sweep.ticket_failed", ticket_id=str(fired.ticket_id))
                 failed += 1
-        return SweptDeadlines(found=len(overdue) - failed, seen_to=seen_to)
+        return SweptDeadlines(found=len(waiting) - failed, seen_to=seen_to)
 
     @activity.defn(name=MEASURE_TIMERS)
     async def measure(self, swept: SweptDeadlines, start: SweepStart) -> SweepReport:
@@ -56,11 +55,10 @@ class PostgresSweepActivities(SweepActivities):
         notice("sweep.finished", **report.model_dump())
         return report
 
-    async def _see_to(self, tenant_id: str, ticket_id: UUID) -> int:
-        fired = TimerFired(tenant_id=tenant_id, ticket_id=ticket_id)
+    async def _see_to(self, fired: TimerFired) -> int:
         async with self._pool.acquire() as conn, conn.transaction():
             rung = await ring(conn, self._bundle, fired, DETECTOR)
         if rung is None or not rung.seen_to:
             return 0
-        await tell(self._client, tenant_id, ticket_id)
+        await tell(self._client, fired.tenant_id, fired.ticket_id)
         return rung.seen_to

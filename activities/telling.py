@@ -8,7 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts.names import CLOCK_CHANGED, workflow_id
 
 
-async def tell(client: Client, tenant_id: str, ticket_id: UUID) -> None:
+async def tell(client: Client, tenant_id: str, ticket_id: UUID | None) -> None:
     """Let the ticket's workflow look anew what is due; without one, nothing waits for it."""
     handle = client.get_workflow_handle(workflow_id(tenant_id, ticket_id))
     try:

@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from temporalio import activity
 
+from activities.catching_up import LATE, catch_up
 from activities.clocks import judge
 from activities.escalating import SOONER
 from activities.forgery import UNSIGNED, disarmed
@@ -95,10 +96,17 @@ class PostgresTicketActivities(TicketActivities):
 
     @activity.defn(name=ESCALATE)
     async def escalate(self, fired: TimerFired) -> TicketView | None:
-        """Record every escalation that is due, each once; return the ticket as it stands."""
+        """Record every escalation that is due, each once; return the ticket as it stands.
+
+        A timer that rings late sees to all other tickets that are overdue.
+        """
         async with self._pool.acquire() as conn, conn.transaction():
             rung = await ring(conn, self._bundle, fired)
-        return None if rung is None else rung.ticket
+        if rung is None:
+            return None
+        if rung.late > LATE:
+            await catch_up(self._pool, self._bundle)
+        return rung.ticket
 
     async def _refuse(self, command: Command) -> Outcome:
         async with self._pool.acquire() as conn, conn.transaction():

@@ -1,5 +1,6 @@
 """The ticket's own timers: overdue is escalated, an expired hold rolled back (contract 16.1)."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
@@ -45,10 +46,11 @@ def passed(bundle: Bundle, opening: Opening, hold: HoldSnapshot | None) -> froze
 
 
 class Rung(NamedTuple):
-    """The ticket after a look, and how many escalations the look raised or holds it rolled back."""
+    """The ticket after a look, how many escalations it raised or holds it rolled back, how late."""
 
     ticket: TicketView
     seen_to: int
+    late: timedelta
 
 
 async def ring(
@@ -74,7 +76,8 @@ async def ring(
     next_look = None if left is None else left.due_at
     await record(conn, bundle, Look(opening.ticket, ladders.zone, raised, detector, next_look, now))
     view = ticket_view(bundle, ticket, sla_of(bundle, ticket, now, clock), left)
-    return Rung(view, len(due))
+    late_ms = max((each.lateness_ms for each in raised), default=0)
+    return Rung(view, len(due), timedelta(milliseconds=late_ms))
 
 
 async def _expire(conn: Connection, bundle: Bundle, opening: Opening, hold: HoldSnapshot) -> Ticket:

@@ -1,0 +1,63 @@
+"""Catching up: when timers ring late, the engine is short of time, and one of them sees to all.
+
+A timer costs the engine several tasks, a look at a ticket costs Postgres one transaction. So the
+first that rings late looks at every ticket that is overdue; their own timers ring when the engine
+comes to them, and find that it is done.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import structlog
+
+from activities.gathering import Connection, Pool
+from activities.timers import ring
+from contracts.messages import TimerFired
+from policy.bundle import Bundle
+
+LATE = timedelta(seconds=1)
+SPAN_SECONDS = 3.0  # of the five that a local activity has
+BATCH = 50
+AT_ONCE = 4
+DETECTOR = "catch_up"
+# One for the whole installation: several would get into each other's way.
+ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('catching up', 0))"
+OVERDUE = "SELECT tenant_id, ticket_id FROM overdue_tickets($1, $2)"
+log = structlog.get_logger()
+
+
+async def overdue(conn: Connection, grace: timedelta, limit: int) -> list[TimerFired]:
+    """Return the tickets that should have been looked at before `grace`, the latest first."""
+    rows = await conn.fetch(OVERDUE, grace, limit)
+    return [TimerFired(tenant_id=row["tenant_id"], ticket_id=row["ticket_id"]) for row in rows]
+
+
+async def catch_up(pool: Pool, bundle: Bundle) -> int:
+    """See to all overdue tickets, for some seconds at most; return to how many deadlines."""
+    seen_to, ends_at = 0, time.monotonic() + SPAN_SECONDS
+    async with pool.acquire() as guard, guard.transaction():
+        if not await guard.fetchval(ALONE):
+            return 0
+        while time.monotonic() < ends_at:
+            waiting = iter(await overdue(guard, LATE, BATCH))
+            counts = await asyncio.gather(*(_lane(pool, bundle, waiting) for _ in range(AT_ONCE)))
+            if not any(counts):
+                break
+            seen_to += sum(counts)
+    log.info("timers.caught_up", seen_to=seen_to)
+    return seen_to
+
+
+async def _lane(pool: Pool, bundle: Bundle, waiting: Iterator[TimerFired]) -> int:
+    seen_to = 0
+    for fired in waiting:
+        try:
+            async with pool.acquire() as conn, conn.transaction():
+                rung = await ring(conn, bundle, fired, DETECTOR)
+        except Exception:  # one ticket must not keep the others waiting
+            log.exception("timers.ticket_failed", ticket_id=str(fired.ticket_id))
+            continue
+        seen_to += 0 if rung is None else rung.seen_to
+    return seen_to
