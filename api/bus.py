@@ -30,6 +30,10 @@ from policy.sla import SlaStatus
 from runtime.database import Connection, Pool
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
+TO_COME = """
+SELECT EXISTS (SELECT FROM tickets WHERE id = $1)
+    OR EXISTS (SELECT FROM command_log WHERE ticket_id = $1 AND decided_at IS NULL)
+"""
 OPEN_ROW = """
 INSERT INTO command_log (command_id, tenant_id, ticket_id, tool_name, endpoint, actor_type,
                          actor_id, actor_role, request_id, request_hash, correlation_id, trace_id,
@@ -85,6 +89,12 @@ class Bus:
         if row is None:
             raise LookupError("look_up always returns a row")
         return Found(**row)
+
+    async def is_to_come(self, actor: Actor, ticket_id: UUID | None) -> bool:
+        """Return whether a ticket that was not found has come, or its creation was accepted."""
+        async with self._tenant(actor) as conn:
+            found: bool = await conn.fetchval(TO_COME, ticket_id)
+        return found
 
     async def send(self, command: Command, *, expect_workflow: bool = False) -> None:
         """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails.

@@ -117,10 +117,9 @@ class Pipeline:
         found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
         if found.idem_hash is not None or found.open_hash not in {None, digest}:
             return await self._repeat(call, actor, found, digest)
-        denial = None if found.open_hash else self._limit(call, actor)
-        denial = denial or self._payload_denial(call, actor, found)
+        denial = None if found.open_hash else await self._denial(call, actor, found)
         if denial is not None:
-            await self._refuse(call, actor, denial, digest)
+            await self._refuse(call, actor, denial)
             raise refusal(denial)
         command = self._command_of(call, actor, key, digest, found.rejections)
         return await self._run(command, digest, call, expect_workflow=found.state is not None)
@@ -138,7 +137,7 @@ class Pipeline:
         """Answer a key that was used before: with its stored answer, or refuse its misuse."""
         if found.idem_hash != digest or found.idem_tenant != actor.tenant_id:
             denial = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
-            await self._refuse(call, actor, denial, digest)
+            await self._refuse(call, actor, denial)
             raise refusal(denial)
         call.trail.replay = True
         headers = {"Idempotency-Replayed": "true"}
@@ -149,6 +148,13 @@ class Pipeline:
     def _limit(self, call: Call, actor: Actor) -> Denial | None:
         ticket_id = call.ticket_id if call.rule.mutating else None
         return self._limiter.spend(actor, call.tool, ticket_id)
+
+    async def _denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
+        """Return why a new command is refused; the engine judges that of a ticket to come."""
+        denial = self._limit(call, actor) or self._payload_denial(call, actor, found)
+        if denial is None or denial.code is not Code.TICKET_NOT_FOUND:
+            return denial
+        return None if await self._bus.is_to_come(actor, call.ticket_id) else denial
 
     def _payload_denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
         payload = parse_payload(self._bundle, call.tool, call.body)
@@ -194,8 +200,9 @@ class Pipeline:
             return await self._repeat(call, command.actor, found, digest)
         return answer_of(outcome, applied)
 
-    async def _refuse(self, call: Call, actor: Actor, denial: Denial, digest: str = "") -> None:
-        command = self._command_of(call, actor, None, digest, 0)
+    async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
+        """Log a refusal; without a hash, so that it does not count among those of the key."""
+        command = self._command_of(call, actor, None, "", 0)
         try:
             await self._bus.log_denial(command, denial)
             call.trail.command_id = command.command_id
