@@ -115,9 +115,11 @@ class Pipeline:
             raise
         digest = request_hash(call.body, call.path)
         found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
-        if found.idem_hash is not None or found.open_hash not in {None, digest}:
+        use = (actor.tenant_id, actor.actor_id, call.rule.route, key)
+        open_hash = found.open_hash or self._outcomes.running_hash(use)
+        if found.idem_hash is not None or open_hash not in {None, digest}:
             return await self._repeat(call, actor, found, digest)
-        denial = None if found.open_hash else await self._denial(call, actor, found)
+        denial = None if open_hash else await self._denial(call, actor, found)
         if denial is not None:
             await self._refuse(call, actor, denial)
             raise refusal(denial)
@@ -179,7 +181,7 @@ class Pipeline:
         seconds = call.context.wait_seconds
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
-        with self._outcomes.expect(command.command_id) as future:
+        with self._outcomes.expect(command) as future:
             try:
                 await self._bus.send(command, expect_workflow=expect_workflow)
             except ApiError:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +12,7 @@ import structlog
 
 from api.counters import Commit, Counters
 from contracts.names import NOTIFY_CHANNEL
+from policy.command import Command
 from runtime.database import DATABASE_FAULTS, Connection, Pool, listening_connection
 
 DECIDED = "SELECT * FROM command_outcomes($1)"
@@ -19,6 +20,9 @@ FOLLOWED_COMMANDS = 10_000
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 0.2
 log = structlog.get_logger()
+
+Use: TypeAlias = tuple[str, str, str, UUID]
+"""One use of a key: tenant, actor, endpoint and the key itself."""
 
 
 class Outcome(NamedTuple):
@@ -43,6 +47,7 @@ class Outcomes:
         self._counters = counters
         self._followed: OrderedDict[UUID, bool] = OrderedDict()
         self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
+        self._running: dict[Use, tuple[str, asyncio.Future[Outcome | None]]] = {}
         self._announced: set[UUID] = set()
         self._sweep_at = 0.0
         self._news = asyncio.Event()
@@ -58,23 +63,33 @@ class Outcomes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def running_hash(self, use: Use) -> str | None:
+        """Return the hash under which a key is used by a command that is waited for here.
+
+        No row tells of it before somebody was told to come back for it.
+        """
+        request_hash, future = self._running.get(use, (None, None))
+        return None if future is None or future.done() else request_hash
+
     @contextlib.contextmanager
-    def expect(self, command_id: UUID) -> Iterator[asyncio.Future[Outcome | None]]:
+    def expect(self, command: Command) -> Iterator[asyncio.Future[Outcome | None]]:
         """Register interest before the command is sent, so that no answer comes too early.
 
         The future gives the outcome, or None when the command was announced without a log row of
         its own: then the key has its answer under another command.
         """
         future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        waiters = self._waiting.setdefault(command_id, [])
+        use, waiters = use_of(command), self._waiting.setdefault(command.command_id, [])
         waiters.append(future)
-        self._follow(command_id)
+        self._running[use] = command.request_hash, future
+        self._follow(command.command_id)
         try:
             yield future
         finally:
             waiters.remove(future)
             if not waiters:
-                self._waiting.pop(command_id, None)
+                self._waiting.pop(command.command_id, None)
+                self._running.pop(use, None)
 
     def _follow(self, command_id: UUID) -> None:
         self._followed.setdefault(command_id, True)
@@ -139,3 +154,9 @@ class Outcomes:
             for future in self._waiting.get(command_id, ()):
                 if not future.done():
                     future.set_result(outcome)
+
+
+def use_of(command: Command) -> Use:
+    """Return which use of a key a command is."""
+    actor, key = command.actor, UUID(command.request_id)
+    return actor.tenant_id, actor.actor_id, command.endpoint, key
