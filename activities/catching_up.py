@@ -34,30 +34,55 @@ async def overdue(conn: Connection, grace: timedelta, limit: int) -> list[TimerF
     return [TimerFired(tenant_id=row["tenant_id"], ticket_id=row["ticket_id"]) for row in rows]
 
 
-async def catch_up(pool: Pool, bundle: Bundle) -> int:
-    """See to all overdue tickets, for some seconds at most; return to how many deadlines."""
-    seen_to, ends_at = 0, time.monotonic() + SPAN_SECONDS
-    async with pool.acquire() as guard, guard.transaction():
-        if not await guard.fetchval(ALONE):
-            return 0
-        while time.monotonic() < ends_at:
-            waiting = iter(await overdue(guard, LATE, BATCH))
-            counts = await asyncio.gather(*(_lane(pool, bundle, waiting) for _ in range(AT_ONCE)))
-            if not any(counts):
-                break
-            seen_to += sum(counts)
-    log.info("timers.caught_up", seen_to=seen_to)
-    return seen_to
+class CatchingUp:
+    """Sees to what is overdue, one run at a time in the installation.
 
+    While one runs, timers of the same worker wait for it: their workflow tasks stay open, so the
+    engine hands out no more of them and leaves the processors to the run.
+    """
 
-async def _lane(pool: Pool, bundle: Bundle, waiting: Iterator[TimerFired]) -> int:
-    seen_to = 0
-    for fired in waiting:
-        try:
-            async with pool.acquire() as conn, conn.transaction():
-                rung = await ring(conn, bundle, fired, DETECTOR)
-        except Exception:  # one ticket must not keep the others waiting
-            log.exception("timers.ticket_failed", ticket_id=str(fired.ticket_id))
-            continue
-        seen_to += 0 if rung is None else rung.seen_to
-    return seen_to
+    def __init__(self, pool: Pool, bundle: Bundle) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._running: asyncio.Task[int] | None = None
+
+    async def over(self) -> None:
+        """Wait for the run that this worker is at, if it is at one."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def run(self) -> int:
+        """See to all overdue tickets, for some seconds at most; return to how many deadlines."""
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+            self._running.add_done_callback(self._forget)
+        return await asyncio.shield(self._running)
+
+    def _forget(self, _: asyncio.Task[int]) -> None:
+        self._running = None
+
+    async def _run(self) -> int:
+        seen_to, ends_at = 0, time.monotonic() + SPAN_SECONDS
+        async with self._pool.acquire() as guard, guard.transaction():
+            if not await guard.fetchval(ALONE):
+                return 0
+            while time.monotonic() < ends_at:
+                waiting = iter(await overdue(guard, LATE, BATCH))
+                counts = await asyncio.gather(*(self._lane(waiting) for _ in range(AT_ONCE)))
+                if not any(counts):
+                    break
+                seen_to += sum(counts)
+        log.info("timers.caught_up", seen_to=seen_to)
+        return seen_to
+
+    async def _lane(self, waiting: Iterator[TimerFired]) -> int:
+        seen_to = 0
+        for fired in waiting:
+            try:
+                async with self._pool.acquire() as conn, conn.transaction():
+                    rung = await ring(conn, self._bundle, fired, DETECTOR)
+            except Exception:  # one ticket must not keep the others waiting
+                log.exception("timers.ticket_failed", ticket_id=str(fired.ticket_id))
+                continue
+            seen_to += 0 if rung is None else rung.seen_to
+        return seen_to

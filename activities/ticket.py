@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 from temporalio import activity
 
-from activities.catching_up import LATE, catch_up
+from activities.catching_up import LATE, CatchingUp
 from activities.clocks import judge
 from activities.escalating import SOONER
 from activities.forgery import UNSIGNED, disarmed
@@ -73,6 +73,7 @@ class PostgresTicketActivities(TicketActivities):
         self._bundle = bundle
         self._key = key
         self._outside = Outside(pool, bundle, store)
+        self._catching_up = CatchingUp(pool, bundle)
 
     @activity.defn(name=EXECUTE_COMMAND)
     async def execute_command(self, signed: SignedCommand) -> Outcome:
@@ -100,12 +101,13 @@ class PostgresTicketActivities(TicketActivities):
 
         A timer that rings late sees to all other tickets that are overdue.
         """
+        await self._catching_up.over()
         async with self._pool.acquire() as conn, conn.transaction():
             rung = await ring(conn, self._bundle, fired)
         if rung is None:
             return None
         if rung.late > LATE:
-            await catch_up(self._pool, self._bundle)
+            await self._catching_up.run()
         return rung.ticket
 
     async def _refuse(self, command: Command) -> Outcome:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from activities.catching_up import ALONE, catch_up
+from activities.catching_up import ALONE, CatchingUp
 from activities.ticket import PostgresTicketActivities
 from contracts.messages import TimerFired
 from runtime.database import Connection, Pool
@@ -74,10 +74,12 @@ async def test_only_one_catches_up_at_a_time(runner: Runner) -> None:
     await overdue_tickets(runner, 2)
     async with runner.pool.acquire() as other, other.transaction():
         assert await other.fetchval(ALONE)
-        assert await catch_up(runner.pool, runner.bundle) == 0
+        assert await CatchingUp(runner.pool, runner.bundle).run() == 0
     assert await raised(runner) == {}
-    assert await catch_up(runner.pool, runner.bundle) == 4
-    assert await catch_up(runner.pool, runner.bundle) == 0
+    here = CatchingUp(runner.pool, runner.bundle)
+    assert list(await asyncio.gather(here.run(), here.run())) == [4, 4]  # the same run
+    await here.over()
+    assert await here.run() == 0
 
 
 async def test_a_ticket_that_fails_keeps_nobody_else_waiting(
@@ -87,4 +89,4 @@ async def test_a_ticket_that_fails_keeps_nobody_else_waiting(
     await owner.execute(
         f"ALTER TABLE ticket_escalations ADD CONSTRAINT broken CHECK (ticket_id <> '{broken}')"
     )
-    assert await catch_up(runner.pool, runner.bundle) == 2 * len(others)
+    assert await CatchingUp(runner.pool, runner.bundle).run() == 2 * len(others)
