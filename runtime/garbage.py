@@ -6,7 +6,7 @@ Almost everything else dies by its reference count; cycles are rare and can wait
 
 import gc
 
-THRESHOLDS = (10_000, 20, 50)
+THRESHOLDS = (5_000, 10, 10)
 
 
 def spare_long_lived() -> None:
