@@ -222,7 +222,7 @@ def _parse_position(cursor: Any) -> Position:  # noqa: ANN401  any JSON value
     if not all(type(number) is int for number in numbers):
         raise ValueError("not whole numbers")
     minute, rank, weight, newest_first = numbers
-    fits = max(abs(minute), abs(weight)) < _INT and abs(newest_first) < _BIGINT
+    fits = abs(weight) < _INT and max(abs(minute), abs(newest_first)) < _BIGINT
     if not fits or not 0 <= rank < len(Priority):
         raise ValueError("no such position")
     return Position(minute, rank, weight, newest_first, parse_uuid(ticket_id))

@@ -26,6 +26,8 @@ from policy.model import Priority, State
 from policy.sla import MINUTE, rules_mark
 from runtime.database import Connection
 
+# Not the deadline, by which rows are ordered: it may lie beyond the last year that is answered.
+_COLUMNS = "rank, ticket_id, state, clock_at, region_weight, newest_first, contract"
 _BRANCH = """
     (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
             region_weight, newest_first, contract
@@ -63,7 +65,8 @@ def _query(order: str, whole_order: str, further: str = "") -> str:
                 order=order,
             )
         )
-    return f"{' UNION ALL '.join(branches)} ORDER BY {whole_order} LIMIT $7"
+    rows = " UNION ALL ".join(branches)
+    return f"SELECT {_COLUMNS} FROM ({rows}) q ORDER BY {whole_order} LIMIT $7"  # noqa: S608
 
 
 EARLIEST = _query("clock_at", "deadline")
@@ -172,7 +175,6 @@ class Queue:
     def _row(  # noqa: PLR0913, PLR0917  one argument a column
         self,
         rank: int,
-        _: datetime,
         ticket_id: UUID,
         state: str,
         clock_at: datetime,

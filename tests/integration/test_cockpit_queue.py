@@ -144,6 +144,32 @@ async def test_every_page_is_in_order_and_nothing_is_missing_or_twice(
     assert len(rows) == len(expected)
 
 
+@pytest.mark.parametrize("contract", [None, "business_hours"])
+async def test_a_visit_at_either_end_of_the_calendar_has_its_place(
+    owner: Connection, pool: Pool, contract: str | None
+) -> None:
+    account = await owner.fetchval(
+        "INSERT INTO accounts (name, sla_contract) VALUES ('A', $1) RETURNING id", contract
+    )
+    (site,) = await owner.fetch(SEED_PLACES, account, ["CA"])
+    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    tickets = [
+        await owner.fetchval(
+            *(SEED, account, site["id"], State.SCHEDULED, Priority.ROUTINE, "DOOR", None),
+            *(first, scheduled),
+        )
+        for scheduled in (first, last, last)
+    ]
+    rows = await walk(pool, [], 1)
+
+    assert {UUID(row["ticket_id"]) for row in rows} == set(tickets)
+    assert [row["ticket_id"] for row in rows] == [
+        row["ticket_id"] for row in await walk(pool, [], 1000)
+    ]
+    assert [place(row) for row in rows] == sorted(place(row) for row in rows)
+    assert rows[-1]["sla_deadline_at"] == "9999-12-31T23:59:59.999Z"
+
+
 async def test_the_scope_is_a_filter_and_an_empty_one_is_refused(
     owner: Connection, pool: Pool
 ) -> None:
