@@ -186,7 +186,7 @@ def cockpit_query(query: Query, actor: Actor) -> CockpitQuery:
             account_ids=_within(query.uuids("account_id"), actor.account_ids),
             site_ids=_within(query.uuids("site_id"), actor.site_ids),
             assigned_tech_ids=query.uuids("assigned_tech_id"),
-            incident_types=tuple(word.upper() for word in query.words("incident_type")),
+            incident_types=query.words("incident_type"),
         ),
         statuses=query.choices("sla_status", SlaStatus),
         ticket_id=query.ticket_id(),
@@ -237,7 +237,7 @@ def _filters(query: CockpitQuery) -> dict[str, Any]:
         "account_id": _texts(wanted.account_ids or ()),
         "site_id": _texts(wanted.site_ids or ()),
         "assigned_tech_id": _texts(wanted.assigned_tech_ids),
-        "incident_type": _texts(wanted.incident_types),
+        "incident_type": [word.upper() for word in wanted.incident_types],
         "ticket_id": identifier(query.ticket_id),
     }
 

@@ -170,6 +170,22 @@ async def test_a_visit_at_either_end_of_the_calendar_has_its_place(
     assert rows[-1]["sla_deadline_at"] == "9999-12-31T23:59:59.999Z"
 
 
+@pytest.mark.parametrize("incident_type", ["Straße", "ﬁre door", "İz"])
+async def test_an_incident_type_is_found_by_its_own_spelling_in_any_language(
+    owner: Connection, pool: Pool, incident_type: str
+) -> None:
+    await seed(owner)
+    ticket = await owner.fetchval(
+        "UPDATE tickets SET incident_type = $1"
+        " WHERE id = (SELECT id FROM tickets WHERE state = 'NEW' LIMIT 1) RETURNING id",
+        incident_type,
+    )
+    found = await page(pool, [("incident_type", incident_type)], dispatcher())
+
+    assert found["filters_applied"]["incident_type"] == [incident_type.upper()]
+    assert [row["ticket_id"] for row in found["queue"]] == [str(ticket)]
+
+
 async def test_the_scope_is_a_filter_and_an_empty_one_is_refused(
     owner: Connection, pool: Pool
 ) -> None:
