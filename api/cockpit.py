@@ -186,7 +186,7 @@ def cockpit_query(query: Query, actor: Actor) -> CockpitQuery:
             account_ids=_within(query.uuids("account_id"), actor.account_ids),
             site_ids=_within(query.uuids("site_id"), actor.site_ids),
             assigned_tech_ids=query.uuids("assigned_tech_id"),
-            incident_types=tuple(word.upper() for word in query.words("incident_type")),
+            incident_types=query.words("incident_type"),
         ),
         statuses=query.choices("sla_status", SlaStatus),
         ticket_id=query.ticket_id(),
@@ -222,7 +222,7 @@ def _parse_position(cursor: Any) -> Position:  # noqa: ANN401  any JSON value
     if not all(type(number) is int for number in numbers):
         raise ValueError("not whole numbers")
     minute, rank, weight, newest_first = numbers
-    fits = max(abs(minute), abs(weight)) < _INT and abs(newest_first) < _BIGINT
+    fits = abs(weight) < _INT and max(abs(minute), abs(newest_first)) < _BIGINT
     if not fits or not 0 <= rank < len(Priority):
         raise ValueError("no such position")
     return Position(minute, rank, weight, newest_first, parse_uuid(ticket_id))
@@ -237,7 +237,7 @@ def _filters(query: CockpitQuery) -> dict[str, Any]:
         "account_id": _texts(wanted.account_ids or ()),
         "site_id": _texts(wanted.site_ids or ()),
         "assigned_tech_id": _texts(wanted.assigned_tech_ids),
-        "incident_type": _texts(wanted.incident_types),
+        "incident_type": [word.upper() for word in wanted.incident_types],
         "ticket_id": identifier(query.ticket_id),
     }
 

@@ -41,9 +41,9 @@ _PAUSED = """
 SELECT minutes, rank, region_weight, newest_first, ticket_id, state, clock_at, contract, stands_at
   FROM (SELECT *, {minutes} AS minutes, {rank} AS rank FROM ticket_queue) q
  WHERE {condition} AND is_open AND judged_by = $10 AND priority = ANY ($8)
-   AND ($11::int IS NULL OR minutes >= $11)
-   AND ($12::int IS NULL OR minutes < $12)
-   AND ($13::int IS NULL OR minutes >= $13
+   AND ($11::bigint IS NULL OR minutes >= $11)
+   AND ($12::bigint IS NULL OR minutes < $12)
+   AND ($13::bigint IS NULL OR minutes >= $13
         AND (minutes, rank, region_weight, newest_first, ticket_id)
             > ($13, $14::int, $15::int, $16::bigint, $17::uuid))
    {filters}

@@ -26,6 +26,8 @@ from policy.model import Priority, State
 from policy.sla import MINUTE, rules_mark
 from runtime.database import Connection
 
+# Not the deadline, by which rows are ordered: it may lie beyond the last year that is answered.
+_COLUMNS = "rank, ticket_id, state, clock_at, region_weight, newest_first, contract"
 _BRANCH = """
     (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
             region_weight, newest_first, contract
@@ -63,7 +65,8 @@ def _query(order: str, whole_order: str, further: str = "") -> str:
                 order=order,
             )
         )
-    return f"{' UNION ALL '.join(branches)} ORDER BY {whole_order} LIMIT $7"
+    rows = " UNION ALL ".join(branches)
+    return f"SELECT {_COLUMNS} FROM ({rows}) q ORDER BY {whole_order} LIMIT $7"  # noqa: S608
 
 
 EARLIEST = _query("clock_at", "deadline")
@@ -74,11 +77,13 @@ MINUTE_IN_ORDER = _query(
 )
 # Read beyond the page, so that its last minute is usually whole.
 MARGIN = 16
-# The values decide which index serves best: plan anew for each call.
+# The values decide which index serves best: plan anew for each call. The database puts the incident
+# types into upper case as it did those of the tickets, which is not Python's way with every letter.
 PREPARE = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
        (SELECT contract FROM ticket_queue WHERE contract IS NOT NULL
-         ORDER BY tenant_id, judged_by LIMIT 1) IS NOT NULL AS has_contracts
+         ORDER BY tenant_id, judged_by LIMIT 1) IS NOT NULL AS has_contracts,
+       (SELECT array_agg(upper(word)) FROM unnest($1::text[]) word) AS incident_types
 """
 
 
@@ -104,13 +109,15 @@ class Queue:
         self._targets = tuple(bundle.sla.target_minutes[priority] for priority in PRIORITIES)
         self._at = at
         self._ranks = {PRIORITIES.index(each) for each in wanted.priorities or PRIORITIES}
-        self._values = _values(wanted)
+        self._wanted = wanted
+        self._values: tuple[object, ...] = ()
 
     async def page(
         self, spans: Sequence[Span], after: Position | None, limit: int
     ) -> list[QueueRow]:
         """Return the first `limit` rows within the spans, behind a position."""
-        (prepared,) = await self._conn.fetch(PREPARE)
+        (prepared,) = await self._conn.fetch(PREPARE, self._wanted.incident_types)
+        self._values = (*_values(self._wanted), prepared["incident_types"])
         rows = await self._running(spans, after, limit)
         if prepared["has_contracts"]:
             priorities = [PRIORITIES[rank].value for rank in sorted(self._ranks)]
@@ -172,7 +179,6 @@ class Queue:
     def _row(  # noqa: PLR0913, PLR0917  one argument a column
         self,
         rank: int,
-        _: datetime,
         ticket_id: UUID,
         state: str,
         clock_at: datetime,
@@ -186,7 +192,7 @@ class Queue:
 
 
 def _values(wanted: QueueFilter) -> tuple[object, ...]:
-    """Return the filters as parameters; None where nothing is limited."""
+    """Return the filters as parameters, the last apart; None where nothing is limited."""
     states = set(wanted.states)
     is_open = True if states <= set(OPEN_STATES) else None
     return (
@@ -195,5 +201,4 @@ def _values(wanted: QueueFilter) -> tuple[object, ...]:
         wanted.account_ids,
         wanted.site_ids,
         wanted.assigned_tech_ids or None,
-        wanted.incident_types or None,
     )

@@ -68,10 +68,9 @@ async def admitted(request: Request, roles: Collection[Role]) -> Actor:
 def call_of(
     request: Request, name: str, rule: ToolRule, ticket_id: UUID | None, body: object
 ) -> Call:
-    """Return the tool call that a request makes, and note it for the log."""
+    """Return the tool call that a request makes, and note for the log which tool it names."""
     trail = trail_of(request)
     trail.tool_name, trail.is_command = name, rule.mutating
-    trail.ticket_id = None if ticket_id is None else str(ticket_id)
     return Call(name, rule, ticket_id, body, trail.context, request.headers, trail)
 
 

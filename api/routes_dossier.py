@@ -8,7 +8,7 @@ from api.answers import Answer
 from api.errors import ApiError
 from api.gateway import admitted, gateway_of, path_ticket_id
 from api.reading import reading, visible_ticket
-from api.serving import Route, trail_of
+from api.serving import Route
 from policy.codes import Code
 from policy.model import Role
 from runtime.database import DATABASE_FAULTS
@@ -30,7 +30,6 @@ async def _dossier(request: Request) -> Answer:
         raise ApiError(Code.NOT_FOUND)
     actor = await admitted(request, (*gateway.bundle.tools[LISTS_EVIDENCE].roles, Role.AUDIT))
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
-    trail_of(request).ticket_id = str(ticket_id)
     try:
         async with reading(gateway.pool, actor) as conn:
             ticket = (await visible_ticket(conn, actor, ticket_id)).ticket

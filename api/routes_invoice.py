@@ -14,7 +14,7 @@ from api.gateway import admitted, gateway_of, path_ticket_id
 from api.queries import Query, invalid_query
 from api.reading import reading, visible_ticket
 from api.reads import timeline_events
-from api.serving import Route, trail_of
+from api.serving import Route
 from policy.codes import Code
 from policy.invoice import (
     ARTIFACT_TYPE,
@@ -70,7 +70,6 @@ def invoice_routes() -> Iterator[Route]:
 async def _invoice(request: Request) -> Answer:
     actor = await admitted(request, INVOICE_ROLES)
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
-    trail_of(request).ticket_id = str(ticket_id)
     wanted = Query(request.query_params).words("format") or ("json",)
     if wanted not in {("json",), ("pdf",), ("csv",)}:
         raise invalid_query("format")

@@ -22,6 +22,7 @@ from api.serving import Route, trail_of
 from policy.bundle import ToolRule
 from policy.codes import Code
 from policy.effects import Denial
+from policy.model import Role
 from policy.payload import invalid_request
 from policy.values import parse_uuid
 
@@ -40,94 +41,99 @@ async def _list(request: Request) -> Answer:
 
 
 class ToolCall(NamedTuple):
-    """The body of a tool call."""
+    """The body of a tool call, once its shape is right."""
 
-    ticket_id: object
     payload: dict[str, Any]
-    request_id: str | None
+    names_ticket: bool
 
 
 async def _call(request: Request) -> Answer:
     gateway, trail = gateway_of(request), trail_of(request)
-    trail.context = replace(trail.context, tool_name=None)  # the path names the tool
     body = parse_body(await read_body(request))
+    trail.context, ticket_id = _context(trail.context, body), _uuid_in(body, "ticket_id")
+    trail.ticket_id = None if ticket_id is None else str(ticket_id)
     identity = await gateway.pipeline.identify(request.headers, trail)
     word = request.path_params["name"]
     name = gateway.surface.name_of(word)
     if name is None:
         raise ApiError(Code.UNKNOWN_TOOL, details={"tool_name": word})
     rule = gateway.bundle.tools[name]
-    call = call_of(request, name, rule, None, {})
-    if identity.actor_role not in rule.roles:
-        details = {
-            "tool_name": name,
-            "actor_role": identity.actor_role.value,
-            "allowed_roles": [role.value for role in rule.roles],
-        }
-        raise await gateway.pipeline.refused(
-            call, Denial(code=Code.TOOL_ROLE_FORBIDDEN, details=details)
-        )
-    sent = _tool_call(name, body, trail.context)
+    call = call_of(request, name, rule, ticket_id if rule.requires_ticket_id else None, {})
+    sent = _role_denial(call, identity.actor_role) or _tool_call(call, body)
     if isinstance(sent, Denial):
         raise await gateway.pipeline.refused(call, sent)
-    trail.context = _with_key(trail.context, rule, sent.request_id)
-    ticket_id = _ticket_id(rule, sent.ticket_id)
-    if isinstance(ticket_id, Denial):
-        call = call_of(request, name, rule, None, sent.payload)
-        raise await gateway.pipeline.refused(call, ticket_id)
-    call = call_of(request, name, rule, ticket_id, sent.payload)
-    answer = await _answer(gateway, call)
+    trail.context = _with_key(trail.context, rule)
+    call = replace(call, body=sent.payload, context=trail.context)
+    if ticket_id is None and (rule.requires_ticket_id or sent.names_ticket):
+        raise await gateway.pipeline.refused(call, Denial(code=Code.INVALID_TICKET_ID))
+    if not rule.mutating:
+        return _wrapped(call, await _read(gateway, call, ticket_id))
+    answer = await gateway.pipeline.command(call)
     return answer if answer.code or answer.status == ACCEPTED else _wrapped(call, answer)
 
 
-async def _answer(gateway: Gateway, call: Call) -> Answer:
-    if call.rule.mutating:
-        return await gateway.pipeline.command(call)
+async def _read(gateway: Gateway, call: Call, ticket_id: UUID | None) -> Answer:
     actor = await gateway.pipeline.admit(call)
-    members = {"ticket_id": str(call.ticket_id)} if call.ticket_id else {}
+    members = {"ticket_id": str(ticket_id)} if ticket_id else {}
     query = Query(query_of_payload({**members, **call.body}))
-    wanted = ReadRequest(call.tool, actor, call.ticket_id, query)
+    wanted = ReadRequest(call.tool, actor, ticket_id, query)
     return json_answer(OK, await gateway.reads.read(wanted))
 
 
-def _tool_call(name: str, body: object, context: RequestContext) -> ToolCall | Denial:
+def _role_denial(call: Call, role: Role) -> Denial | None:
+    if role in call.rule.roles:
+        return None
+    details = {
+        "tool_name": call.tool,
+        "actor_role": role.value,
+        "allowed_roles": [each.value for each in call.rule.roles],
+    }
+    return Denial(code=Code.TOOL_ROLE_FORBIDDEN, details=details)
+
+
+def _tool_call(call: Call, body: object) -> ToolCall | Denial:
     """Return the body understood, or what is wrong with its shape."""
     if not isinstance(body, dict):
-        return invalid_request(name, [("", "must be an object")])
+        return invalid_request(call.tool, [("", "must be an object")])
     faults = []
-    payload, request_id = body.get("payload"), body.get("request_id")
-    if payload is None:
-        payload = {}
+    payload = {} if body.get("payload") is None else body["payload"]
     if not isinstance(payload, dict):
         faults.append(("/payload", "must be an object"))
-    if request_id is not None:
-        try:
-            key = parse_uuid(request_id)
-        except ValueError as error:
-            faults.append(("/request_id", str(error)))
-        else:
-            if (context.idempotency_key or request_id).lower() != str(key):
-                faults.append(("/request_id", "must equal the Idempotency-Key header"))
+    if body.get("request_id") is not None:
+        key = _uuid_in(body, "request_id")
+        if key is None:
+            faults.append(("/request_id", "must be a UUID of 36 characters"))
+        elif (call.context.idempotency_key or "").lower() != str(key):
+            faults.append(("/request_id", "must equal the Idempotency-Key header"))
     if faults:
-        return invalid_request(name, faults)
-    return ToolCall(body.get("ticket_id"), payload, request_id)
+        return invalid_request(call.tool, faults)
+    return ToolCall(payload, body.get("ticket_id") is not None)
 
 
-def _with_key(context: RequestContext, rule: ToolRule, request_id: str | None) -> RequestContext:
-    """Return the context under the key of the body, else of the header, else of our own making."""
-    if request_id is None and (context.idempotency_key is not None or not rule.mutating):
-        return context
-    key = request_id or str(uuid4())
-    return replace(context, request_id=key, idempotency_key=key)
-
-
-def _ticket_id(rule: ToolRule, value: object) -> UUID | Denial | None:
-    if value is None and not rule.requires_ticket_id:
-        return None
+def _uuid_in(body: object, name: str) -> UUID | None:
+    """Return a member of the body, if it is a UUID."""
     try:
-        return parse_uuid(value)
+        return parse_uuid(body.get(name)) if isinstance(body, dict) else None
     except ValueError:
-        return Denial(code=Code.INVALID_TICKET_ID)
+        return None
+
+
+def _context(context: RequestContext, body: object) -> RequestContext:
+    """Return the context of a tool call: the path names the tool, the body may name the key."""
+    context = replace(context, tool_name=None)
+    key = _uuid_in(body, "request_id")
+    if key is None or (context.idempotency_key or str(key)).lower() != str(key):
+        return context
+    sent = body["request_id"] if isinstance(body, dict) else None
+    return replace(context, request_id=sent, idempotency_key=sent)
+
+
+def _with_key(context: RequestContext, rule: ToolRule) -> RequestContext:
+    """Return the context with a key: without one from the caller, a command gets its own."""
+    if context.idempotency_key is not None or not rule.mutating:
+        return context
+    key = str(uuid4())
+    return replace(context, request_id=key, idempotency_key=key)
 
 
 def _wrapped(call: Call, answer: Answer) -> Answer:

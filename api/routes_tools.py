@@ -1,6 +1,7 @@
 """The routes of the tools, from the registry: commands and reads (contract 6)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from starlette.requests import Request
 
@@ -28,8 +29,8 @@ def tool_routes(bundle: Bundle) -> Iterator[Route]:
 def _command(name: str, rule: ToolRule) -> Handler:
     async def handle(request: Request) -> Answer:
         ticket_id = path_ticket_id(request, Code.NOT_FOUND) if rule.requires_ticket_id else None
-        body = parse_body(await read_body(request))
-        call = call_of(request, name, rule, ticket_id, body)
+        call = call_of(request, name, rule, ticket_id, {})
+        call = replace(call, body=parse_body(await read_body(request)))
         return await gateway_of(request).pipeline.command(call)
 
     return handle
@@ -45,7 +46,6 @@ def _read(name: str, rule: ToolRule) -> Handler:
         actor = await gateway.pipeline.admit(call)
         if rule.requires_ticket_id and ticket_id is None:
             ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
-            call.trail.ticket_id = str(ticket_id)
         wanted = ReadRequest(name, actor, ticket_id, Query(request.query_params))
         return json_answer(200, await gateway.reads.read(wanted))
 

@@ -17,8 +17,9 @@ from api.answers import Answer, error_answer, json_answer
 from api.context import read_context
 from api.counters import Counters
 from api.errors import ApiError
-from api.trail import Trail
+from api.trail import UNMATCHED, Trail
 from policy.codes import CODES, Code
+from policy.values import parse_uuid
 
 Handler = Callable[[Request], Awaitable[Answer]]
 
@@ -34,6 +35,7 @@ class Route(NamedTuple):
 TRAIL = "dispatch.trail"
 ERROR = 400
 HEALTH = "/health"
+NO_ROUTE = ApiError(Code.NOT_FOUND)
 log = structlog.get_logger()
 
 
@@ -98,17 +100,12 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
 
     async def serve(request: Request) -> Response:
         trail = trail_of(request)
-        if not _is_exact(request.scope, pattern):
-            trail.error_code = Code.NOT_FOUND
-            return not_found().response()
-        trail.endpoint = endpoint
+        trail.endpoint, trail.ticket_id = endpoint, _ticket_id(request)
         try:
-            answer = await handler(request)
+            exact = _is_exact(request.scope, pattern)
+            answer = await handler(request) if exact else _refused(NO_ROUTE, trail)
         except ApiError as error:
-            answer = (
-                not_found() if error.code is Code.NOT_FOUND else error_answer(error, trail.context)
-            )
-            trail.error_code, trail.message = error.code, error.message
+            answer = _refused(error, trail)
         except Exception as error:
             log.exception("request.defect")
             reference = str(uuid4())
@@ -130,6 +127,23 @@ def _is_exact(scope: Scope, pattern: re.Pattern[str]) -> bool:
     """
     sent = scope.get("raw_path") or b""
     return pattern.fullmatch(scope["path"]) is not None and b"%2f" not in sent.lower()
+
+
+def _ticket_id(request: Request) -> str | None:
+    """Return the ticket that the path names, as it is logged whatever becomes of the request."""
+    try:
+        return str(parse_uuid(request.path_params.get("ticketId")))
+    except ValueError:
+        return None
+
+
+def _refused(error: ApiError, trail: Trail) -> Answer:
+    """Return the answer to an error, and note it for the log."""
+    trail.error_code, trail.message = error.code, error.message
+    if error.code is not Code.NOT_FOUND:
+        return error_answer(error, trail.context)
+    trail.endpoint = UNMATCHED
+    return not_found()
 
 
 def trail_of(request: Request) -> Trail:

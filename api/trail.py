@@ -6,13 +6,15 @@ from uuid import UUID
 from api.context import RequestContext
 from api.identity import Identity
 
+UNMATCHED = "UNMATCHED"
+
 
 @dataclass
 class Trail:
     """The fields of contract 15.1 that are known only while the request is served."""
 
     context: RequestContext
-    endpoint: str = "UNMATCHED"
+    endpoint: str = UNMATCHED
     tool_name: str | None = None
     ticket_id: str | None = None
     command_id: UUID | None = None

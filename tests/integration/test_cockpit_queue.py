@@ -144,6 +144,48 @@ async def test_every_page_is_in_order_and_nothing_is_missing_or_twice(
     assert len(rows) == len(expected)
 
 
+@pytest.mark.parametrize("contract", [None, "business_hours"])
+async def test_a_visit_at_either_end_of_the_calendar_has_its_place(
+    owner: Connection, pool: Pool, contract: str | None
+) -> None:
+    account = await owner.fetchval(
+        "INSERT INTO accounts (name, sla_contract) VALUES ('A', $1) RETURNING id", contract
+    )
+    (site,) = await owner.fetch(SEED_PLACES, account, ["CA"])
+    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    tickets = [
+        await owner.fetchval(
+            *(SEED, account, site["id"], State.SCHEDULED, Priority.ROUTINE, "DOOR", None),
+            *(first, scheduled),
+        )
+        for scheduled in (first, last, last)
+    ]
+    rows = await walk(pool, [], 1)
+
+    assert {UUID(row["ticket_id"]) for row in rows} == set(tickets)
+    assert [row["ticket_id"] for row in rows] == [
+        row["ticket_id"] for row in await walk(pool, [], 1000)
+    ]
+    assert [place(row) for row in rows] == sorted(place(row) for row in rows)
+    assert rows[-1]["sla_deadline_at"] == "9999-12-31T23:59:59.999Z"
+
+
+@pytest.mark.parametrize("incident_type", ["Straße", "ﬁre door", "İz"])
+async def test_an_incident_type_is_found_by_its_own_spelling_in_any_language(
+    owner: Connection, pool: Pool, incident_type: str
+) -> None:
+    await seed(owner)
+    ticket = await owner.fetchval(
+        "UPDATE tickets SET incident_type = $1"
+        " WHERE id = (SELECT id FROM tickets WHERE state = 'NEW' LIMIT 1) RETURNING id",
+        incident_type,
+    )
+    found = await page(pool, [("incident_type", incident_type)], dispatcher())
+
+    assert found["filters_applied"]["incident_type"] == [incident_type.upper()]
+    assert [row["ticket_id"] for row in found["queue"]] == [str(ticket)]
+
+
 async def test_the_scope_is_a_filter_and_an_empty_one_is_refused(
     owner: Connection, pool: Pool
 ) -> None:

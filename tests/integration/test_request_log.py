@@ -77,3 +77,45 @@ async def test_an_error_is_logged_with_its_code_and_message_wherever_it_is_decid
     assert set(record) == FIELDS | ERROR
     assert (record["log_level"], record["error_code"]) == ("error", code)
     assert record["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "code"),
+    [
+        ("POST", "/tickets/{ticket}/triage", b"{", "INVALID_JSON"),
+        ("POST", "/tickets/{ticket}/triage", b"{}", "MISSING_ACTOR_CONTEXT"),
+        ("GET", "/tickets/{ticket}", b"", "MISSING_ACTOR_CONTEXT"),
+        ("GET", "/tickets/{ticket}/dossier", b"", "MISSING_ACTOR_CONTEXT"),
+    ],
+)
+async def test_the_ticket_of_the_path_is_logged_whatever_becomes_of_the_request(
+    gateway: TestGateway, method: str, path: str, content: bytes, code: str
+) -> None:
+    ticket = str(uuid4())
+    async with gateway.sibling() as client:
+        with capture_logs() as records:
+            await client.request(method, path.format(ticket=ticket.upper()), content=content)
+    (record,) = [dict(each) for each in records if each["event"] == "request"]
+    assert (record["ticket_id"], record["error_code"]) == (ticket, code)
+    assert record["tool_name"] == {
+        "/tickets/{ticket}/triage": "ticket.triage",
+        "/tickets/{ticket}": "ticket.get",
+    }.get(path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/nowhere"),
+        ("POST", "/tickets/no-uuid/triage"),
+        ("GET", "/ux/technician/job-packet/no-uuid"),
+        ("POST", "/tickets%2Fintake"),
+    ],
+)
+async def test_a_path_that_is_no_route_is_logged_as_unmatched(
+    gateway: TestGateway, method: str, path: str
+) -> None:
+    async with gateway.sibling() as client:
+        record = await logged(client, method, path, gateway.as_role("dispatcher"), {})
+    assert (record["endpoint"], record["error_code"]) == ("UNMATCHED", "NOT_FOUND")
+    assert record["message"]

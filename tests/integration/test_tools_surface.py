@@ -1,6 +1,6 @@
 """The tool surface: any tool by its name, through the same pipeline as its route (contract 11)."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -185,6 +185,55 @@ async def test_a_refused_command_is_logged_and_a_refused_read_is_not(gateway: Te
         ("billing.generate_invoice", "TOOL_ROLE_FORBIDDEN"),
         ("ticket.triage", "INVALID_REQUEST"),
     ]
+
+
+@pytest.mark.parametrize("name", ["ops.autonomy.pause", "outbox.replay", "ticket.create"])
+async def test_a_ticket_named_to_a_tool_without_ticket_is_left_alone(
+    gateway: TestGateway, name: str
+) -> None:
+    ticket = gateway.new_ticket()
+    place = {"account_id": gateway.account_id, "site_id": gateway.site_id, "summary": "Door"}
+    payloads = {
+        "ops.autonomy.pause": ({"scope_type": "INCIDENT", "incident_type": "LEFT_ALONE"}, 200),
+        "outbox.replay": ({"outbox_id": str(uuid4())}, 404),
+        "ticket.create": (place, 201),
+    }
+    payload, status = payloads[name]
+    role = "finance" if name == "outbox.replay" else "dispatcher"
+    answer = call(gateway, name, {"ticket_id": ticket, "payload": payload}, role)
+    async with gateway.owner() as conn:
+        logged = await conn.fetchval(
+            "SELECT ticket_id::text FROM command_log WHERE command_id = $1",
+            UUID(answer.headers["X-Command-Id"]),
+        )
+
+    assert answer.status_code == status, answer.text
+    assert logged == (answer.json()["data"]["id"] if name == "ticket.create" else None)
+    assert gateway.post(f"/tickets/{ticket}/cancel", {"reason": "Wrong"}).status_code == 200
+
+
+async def test_a_refused_call_keeps_the_ticket_and_the_key_of_its_body(
+    gateway: TestGateway,
+) -> None:
+    ticket, key = gateway.new_ticket(), str(uuid4()).upper()
+    body = {"ticket_id": ticket, "request_id": key}
+    for code, role, sent in (
+        ("TOOL_ROLE_FORBIDDEN", "qa", body),
+        ("INVALID_REQUEST", "dispatcher", {**body, "payload": []}),
+        ("UNKNOWN_TOOL", "dispatcher", body),
+    ):
+        name = "ticket.explode" if code == "UNKNOWN_TOOL" else "ticket.triage"
+        answer = call(gateway, name, sent, role)
+        assert code_of(answer) == code
+        assert (answer.json()["error"]["request_id"], answer.headers["X-Request-Id"]) == (key, key)
+    async with gateway.owner() as conn:
+        rows = await conn.fetch(
+            "SELECT ticket_id::text, code FROM command_log WHERE request_id = $1", UUID(key)
+        )
+    assert {tuple(row) for row in rows} == {
+        (ticket, "TOOL_ROLE_FORBIDDEN"),
+        (ticket, "INVALID_REQUEST"),
+    }
 
 
 def test_the_tool_name_header_is_ignored_here(gateway: TestGateway) -> None:
