@@ -10,7 +10,7 @@ from policy.codes import Code
 from policy.command import Command
 from policy.effects import Decision, Denial
 from policy.facts import Facts
-from policy.payload import parse_payload
+from policy.payload import invalid_request, parse_payload
 from policy.registry import command_tool
 
 
@@ -30,7 +30,7 @@ def decide(bundle: Bundle, facts: Facts, command: Command) -> Decision:
         return payload
     tool = command_tool(command.tool)
     case = Case(bundle=bundle, rule=rule, command=command, facts=facts, payload=payload)
-    denial = _ticket_denial(case) if rule.requires_ticket_id else None
+    denial = _ticket_denial(case) if rule.requires_ticket_id else _stray_denial(case)
     return denial or _state_denial(case, tool) or _autonomy_denial(case) or tool.decide(case)
 
 
@@ -48,6 +48,13 @@ def _ticket_denial(case: Case[Any]) -> Denial | None:
     return scope_denial(actor, ticket.account_id, ticket.site_id) or binding_denial(
         actor, case.command.tool, ticket.assigned_tech_id
     )
+
+
+def _stray_denial(case: Case[Any]) -> Denial | None:
+    """Return the denial of a ticket that the tool is not about; the gateway sends none."""
+    if case.command.ticket_id is None or case.rule.creates_ticket:
+        return None
+    return invalid_request(case.command.tool, [("/ticket_id", "the tool is not about a ticket")])
 
 
 def _state_denial(case: Case[Any], tool: CommandTool[Any]) -> Denial | None:

@@ -9,8 +9,17 @@ from policy.codes import Code
 from policy.decide import decide
 from policy.effects import Decision, Denial, Effects
 from policy.model import Role, State
-from tests.unit.facts_builder import actor, allowed, bundle, command, facts, hold, judge, ticket
-from tests.unit.payloads import COMPLETION, HOLD, payload_for
+from tests.unit.facts_builder import (
+    actor,
+    allowed,
+    bundle,
+    command,
+    facts,
+    hold,
+    judge,
+    ticket,
+)
+from tests.unit.payloads import COMPLETION, HOLD, TICKET, payload_for
 
 COMMANDS = tuple(bundle().commands)
 NO_TICKET = None
@@ -132,3 +141,19 @@ def test_a_bad_payload_comes_before_the_missing_ticket_and_the_state() -> None:
     decision = judge("tech.complete", State.CLOSED, {**COMPLETION, "checklist_status": 1})
     assert isinstance(decision, Denial)
     assert decision.code is Code.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        name
+        for name, rule in bundle().commands.items()
+        if not rule.requires_ticket_id and not rule.creates_ticket
+    ],
+)
+def test_a_tool_that_is_not_about_a_ticket_refuses_one(tool: str) -> None:
+    stray = command(tool).model_copy(update={"ticket_id": TICKET})
+    decision = decide(bundle(), facts(ticket(State.NEW)), stray)
+    assert isinstance(decision, Denial)
+    assert decision.code is Code.INVALID_REQUEST
+    assert isinstance(decide(bundle(), facts(None), command(tool)), Effects)
