@@ -2,7 +2,7 @@
 
 A timer costs the engine several tasks, a look at a ticket costs Postgres one transaction. So the
 first that rings late looks at every ticket that is overdue; their own timers ring when the engine
-comes to them, and find that it is done.
+comes to them, find that it is done, and look whether more has fallen due.
 """
 
 import asyncio
@@ -72,7 +72,8 @@ class CatchingUp:
                 if not any(counts):
                     break
                 seen_to += sum(counts)
-        log.info("timers.caught_up", seen_to=seen_to)
+        if seen_to:
+            log.info("timers.caught_up", seen_to=seen_to)
         return seen_to
 
     async def _lane(self, waiting: Iterator[TimerFired]) -> int:

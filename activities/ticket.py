@@ -99,14 +99,14 @@ class PostgresTicketActivities(TicketActivities):
     async def escalate(self, fired: TimerFired) -> TicketView | None:
         """Record every escalation that is due, each once; return the ticket as it stands.
 
-        A timer that rings late sees to all other tickets that are overdue.
+        A timer that rings late, or finds that another has seen to it, sees to all that is overdue.
         """
         await self._catching_up.over()
         async with self._pool.acquire() as conn, conn.transaction():
             rung = await ring(conn, self._bundle, fired)
         if rung is None:
             return None
-        if rung.late > LATE:
+        if rung.late > LATE or not rung.seen_to:
             await self._catching_up.run()
         return rung.ticket
 

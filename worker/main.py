@@ -42,13 +42,15 @@ STICKY_RATIO = 0.5
 STICKY_LIMIT = timedelta(seconds=5)
 GRACE = timedelta(seconds=10)
 CACHED_WORKFLOWS = 2000
+TASKS = 32
 
 
 def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> Worker:
     """Return a worker of the configured task queue.
 
     The pollers and the sticky ratio keep a new ticket's first task from starving behind cached
-    ones under load; our pure modules pass through the sandbox, which would load each per ticket.
+    ones under load; few tasks at once keep the rest with the engine, where waiting costs nothing;
+    our pure modules pass through the sandbox, which would load each per ticket.
     """
     bundle = installed_bundle(settings)
     store = EvidenceStore(settings)
@@ -73,6 +75,7 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
         nonsticky_to_sticky_poll_ratio=STICKY_RATIO,
         sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
         max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_workflow_tasks=TASKS,
         max_concurrent_local_activities=settings.db_pool_max,
         max_concurrent_activities=settings.db_pool_max,
         # Nothing is stored externally, so no payload needs a task of its own.
