@@ -12,7 +12,7 @@ import asyncpg
 
 from activities import queries
 from contracts import statements
-from policy.assignment import is_fit, normalised_service
+from policy.assignment import misfits, normalised_service
 from policy.case import OUTSIDE, Need
 from policy.clock.facts import read_clock
 from policy.command import Command
@@ -160,10 +160,10 @@ class Gathering:
         if ticket is None or ticket.scheduled_start is None or ticket.scheduled_end is None:
             return found
         rows = await self.conn.fetch(queries.ROSTER)
-        roster = {row["id"]: RosterEntry(**row) for row in rows}
+        roster = {row["id"]: RosterEntry(*row) for row in rows}
         region = found["site"] and found["site"].region
         service = normalised_service(self.payload.service_type)
-        fit = [each.id for each in roster.values() if is_fit(each, service, region)]
+        fit = [each.id for each in roster.values() if not misfits(each, service, region)]
         window = (ticket.scheduled_start, ticket.scheduled_end)
         for row in await self.conn.fetch(queries.ENGAGEMENTS, fit, ticket.id, *window):
             engaged = {**row, "hours": tuple(Hours(*each) for each in row["hours"])}

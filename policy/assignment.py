@@ -1,11 +1,11 @@
 """Who can take a job: service types, skills and regions, and who is best (contract 7.5, 7.6)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from policy.availability import covers
 from policy.bundle import AssignmentRules
@@ -26,7 +26,6 @@ OVERLAPPING = "OVERLAPPING_TICKET"
 _VERSION_SUFFIX = re.compile(r"_V\d+$", re.ASCII)
 
 
-@lru_cache(maxsize=4096)
 def normalised_service(text: str | None) -> str:
     """Return a service type or skill trimmed, in upper case and without `_V<digits>`."""
     return _VERSION_SUFFIX.sub("", (text or "").strip().upper())
@@ -41,26 +40,21 @@ def service_type_of(ticket: Ticket) -> str:
     )
 
 
-def matches_service(technician: Technician, service_type: str) -> bool:
-    """Whether the technician has the skill DEFAULT or the service type."""
-    wanted = (DEFAULT_SKILL, service_type)
-    return any(normalised_service(skill) in wanted for skill in technician.skills)
+def matches_service(skills: Iterable[str], service_type: str) -> bool:
+    """Whether a technician with these skills has DEFAULT or the service type."""
+    return any(normalised_service(skill) in {DEFAULT_SKILL, service_type} for skill in skills)
 
 
-def serves_region(technician: Technician, region: str | None) -> bool:
-    """Whether the technician serves the region of a site; a blank region fits everyone."""
+def serves_region(served: Iterable[str | None], region: str | None) -> bool:
+    """Whether one of the regions is that of a site; a blank region fits everyone."""
     wanted = _folded(region)
-    served = (technician.home_region, *technician.regions)
     return not wanted or any(_folded(name) == wanted for name in served)
 
 
-def is_fit(technician: Technician, service_type: str, region: str | None) -> bool:
-    """Whether the technician could take a visit at all, whatever the hours and other visits."""
-    return (
-        technician.active
-        and matches_service(technician, service_type)
-        and serves_region(technician, region)
-    )
+def misfits(technician: Technician, service_type: str, region: str | None) -> tuple[str, ...]:
+    """Return why the technician could not take a visit at all, whatever the hours and the load."""
+    skills = tuple(technician.skills)
+    return _misfits(technician.active, skills, technician.served, service_type, region)
 
 
 def zone_of(technician: Technician) -> str | None:
@@ -134,8 +128,7 @@ class Candidate:
         }
 
 
-@dataclass(frozen=True)
-class Exclusion:
+class Exclusion(NamedTuple):
     """A technician who cannot take the visit, and all the reasons."""
 
     technician: RosterEntry
@@ -181,13 +174,8 @@ def _obstacles(
     rules: AssignmentRules, technician: RosterEntry, visit: Visit
 ) -> list[tuple[str, str]]:
     """Return what speaks against the technician: each reason, and whether it excludes or ranks."""
-    found: list[tuple[str, str]] = []
-    if not technician.active:
-        found.append((Code.TECH_UNAVAILABLE.value, "exclude"))
-    if not matches_service(technician, visit.service_type):
-        found.append((Code.ASSIGNMENT_CAPABILITY_MISMATCH.value, "exclude"))
-    if not serves_region(technician, visit.site.region):
-        found.append((Code.ASSIGNMENT_ZONE_MISMATCH.value, "exclude"))
+    unfit = misfits(technician, visit.service_type, visit.site.region)
+    found = [(reason, "exclude") for reason in unfit]
     if rules.availability != "report" and available(technician, visit) is False:
         found.append((OUTSIDE_HOURS, rules.availability))
     if rules.overlaps != "report" and technician.overlapping_ticket_ids:
@@ -195,6 +183,23 @@ def _obstacles(
     return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)  # of thousands of technicians most are alike
+def _misfits(
+    active: bool,  # noqa: FBT001  no switch: a part of what is remembered
+    skills: tuple[str, ...],
+    served: tuple[str | None, ...],
+    service_type: str,
+    region: str | None,
+) -> tuple[str, ...]:
+    found = []
+    if not active:
+        found.append(Code.TECH_UNAVAILABLE.value)
+    if not matches_service(skills, service_type):
+        found.append(Code.ASSIGNMENT_CAPABILITY_MISMATCH.value)
+    if not serves_region(served, region):
+        found.append(Code.ASSIGNMENT_ZONE_MISMATCH.value)
+    return tuple(found)
+
+
 def _folded(text: str | None) -> str:
     return (text or "").strip().upper()

@@ -17,6 +17,11 @@ class Technician:
     skills: Sequence[str]
     regions: Sequence[str]
 
+    @property
+    def served(self) -> tuple[str | None, ...]:
+        """All regions of the technician, that of the home first."""
+        return (self.home_region, *self.regions)
+
 
 class Hours(NamedTuple):
     """A row of a technician's availability: weekday 0 is Sunday, seconds count from midnight."""

@@ -146,11 +146,11 @@ def _fitness_denial(
     snapshot: dict[str, Any],
 ) -> Denial | None:
     service_type = service_type_of(case.ticket)
-    if not matches_service(technician, service_type):
+    if not matches_service(technician.skills, service_type):
         details = {**tech, "service_type": service_type, **snapshot}
         return Denial(code=Code.ASSIGNMENT_CAPABILITY_MISMATCH, details=details)
     region = case.facts.site.region if case.facts.site else None
-    if not serves_region(technician, region):
+    if not serves_region(technician.served, region):
         details = {**tech, "ticket_region": region, **snapshot}
         return Denial(code=Code.ASSIGNMENT_ZONE_MISMATCH, details=details)
     return None
