@@ -18,9 +18,8 @@ from contracts.messages import TimerFired
 from policy.bundle import Bundle
 
 LATE = timedelta(seconds=1)
-SPAN_SECONDS = (
-    1.5  # of the five that a local activity has: it may wait for one run and make another
-)
+# A local activity has five: it may wait for one run and make another.
+SPAN_SECONDS = 1.5
 BATCH = 50
 AT_ONCE = 4
 DETECTOR = "catch_up"
@@ -31,7 +30,7 @@ log = structlog.get_logger()
 
 
 async def overdue(conn: Connection, grace: timedelta, limit: int) -> list[TimerFired]:
-    """Return the tickets that should have been looked at before `grace`, the latest first."""
+    """Return the tickets that should have been looked at for as long as `grace`, oldest first."""
     rows = await conn.fetch(OVERDUE, grace, limit)
     return [TimerFired(tenant_id=row["tenant_id"], ticket_id=row["ticket_id"]) for row in rows]
 
