@@ -16,3 +16,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
       FROM (SELECT (details->>'lateness_ms')::bigint AS ms FROM ticket_escalations
              WHERE raised_at > now() - p_span AND details->>'detector' IN ('timer', 'catch_up')) late
 $$;
+
+-- A stored answer is small, or as large as a list of thousands of technicians: then compressing it costs
+-- more than the place that it saves.
+ALTER TABLE idempotency_keys ALTER COLUMN response_body SET STORAGE EXTERNAL;
