@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import gzip
+import signal
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -78,7 +80,17 @@ def main() -> None:
     if options.judge:
         sys.exit(0 if judge(options.judge) else 1)
     work = run(options) if options.scenario == "faults" else DRILLS[options.scenario](options)
-    sys.exit(0 if asyncio.run(work) else 1)
+    try:
+        sys.exit(0 if asyncio.run(_until_told(work)) else 1)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("stopped before the end: nothing more is judged")
+
+
+async def _until_told(work: Coroutine[None, None, bool]) -> bool:
+    """Await it; SIGTERM acts like Ctrl-C, so that no process is left behind."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":
