@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import Any, Self
 from unittest.mock import patch
 
+import orjson
+
 import api.main
 import worker.main
 from activities.opening import Opening, open_ticket
@@ -83,16 +85,17 @@ def reply_early() -> None:
     original = Recorder._record  # noqa: SLF001  the place to break
     pools: list[Pool] = []
 
-    async def early(self: Recorder, **document: Any) -> None:  # noqa: ANN401  as they come
+    async def early(self: Recorder, answer: dict[str, Any], **document: Any) -> None:  # noqa: ANN401
         if document["audit"] is not None and document["log"]["tool_name"] != "ticket.create":
             if not pools:
                 url = load_settings(os.environ)[0].database_url
                 pools.append(await create_pool(url.get_secret_value(), max_size=20))
             async with pools[0].acquire() as conn, conn.transaction():
                 await conn.execute(SET_TENANT, document["log"]["tenant_id"])
-                await conn.execute(RECORD, {**document, **NOTHING_DONE})
+                text = orjson.dumps(answer).decode()
+                await conn.execute(RECORD, {**document, **NOTHING_DONE}, text)
             await asyncio.sleep(LATE_SECONDS)
-        await original(self, **document)
+        await original(self, answer, **document)
 
     patch.object(Recorder, "_record", early).start()
 
