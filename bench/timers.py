@@ -35,7 +35,7 @@ FEW, LIMIT_OF_FEW_MS, LIMIT_MS = 1000, 1000, 5000
 LANES = 32
 TENANT = "default"
 MINUTE = timedelta(minutes=1)
-STARTS_PER_SECOND = 55  # on two processors that have no other work
+STARTS_PER_SECOND = 35  # on two processors
 SETTLE = timedelta(seconds=20)
 PATIENCE = timedelta(minutes=5)
 TICKETS = """
