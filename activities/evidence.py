@@ -12,6 +12,7 @@ from activities.gathering import Pool
 from contracts.activities import EvidenceActivities
 from contracts.messages import Audited, Swept
 from contracts.names import AUDIT_EVIDENCE, SWEEP_UPLOADS
+from contracts.statements import SET_TENANT
 
 BATCH = 500
 STALE = "SELECT * FROM stale_uploads($1, $2)"
@@ -28,7 +29,6 @@ SELECT EXISTS (SELECT FROM evidence_uploads u JOIN evidence_items i ON i.id = u.
 SWEPT = "UPDATE evidence_uploads SET swept_at = now() WHERE id = $1"
 TO_READ = "SELECT * FROM evidence_to_read($1, $2, $3)"
 UNHASHED = "SELECT unhashed_evidence($1)"
-SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
 CHECKED = """
 INSERT INTO evidence_checks (evidence_item_id, ticket_id, checked_at, failure, actual_sha256,
                              failed_since)
