@@ -35,6 +35,17 @@ async def overdue(conn: Connection, grace: timedelta, limit: int) -> list[TimerF
     return [TimerFired(tenant_id=row["tenant_id"], ticket_id=row["ticket_id"]) for row in rows]
 
 
+async def see_to(pool: Pool, bundle: Bundle, fired: TimerFired, detector: str) -> int | None:
+    """See to what is due on one ticket; return to how many deadlines, None if it failed."""
+    try:
+        async with pool.acquire() as conn, conn.transaction():
+            rung = await ring(conn, bundle, fired, detector)
+    except Exception:  # one ticket must not keep the others waiting
+        log.exception("timers.ticket_failed", ticket_id=str(fired.ticket_id), detector=detector)
+        return None
+    return 0 if rung is None else rung.seen_to
+
+
 class CatchingUp:
     """Sees to what is overdue, one run at a time in the installation.
 
@@ -86,13 +97,5 @@ class CatchingUp:
             yield sum(counts)
 
     async def _lane(self, waiting: Iterator[TimerFired]) -> int:
-        seen_to = 0
-        for fired in waiting:
-            try:
-                async with self._pool.acquire() as conn, conn.transaction():
-                    rung = await ring(conn, self._bundle, fired, DETECTOR)
-            except Exception:  # one ticket must not keep the others waiting
-                log.exception("timers.ticket_failed", ticket_id=str(fired.ticket_id))
-                continue
-            seen_to += 0 if rung is None else rung.seen_to
-        return seen_to
+        counts = [await see_to(self._pool, self._bundle, each, DETECTOR) for each in waiting]
+        return sum(filter(None, counts))

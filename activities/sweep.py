@@ -6,12 +6,11 @@ import structlog
 from temporalio import activity
 from temporalio.client import Client
 
-from activities.catching_up import overdue
+from activities.catching_up import overdue, see_to
 from activities.gathering import Pool
 from activities.telling import tell
-from activities.timers import ring
 from contracts.activities import SweepActivities
-from contracts.messages import SweepReport, SweepStart, SweptDeadlines, TimerFired
+from contracts.messages import SweepReport, SweepStart, SweptDeadlines
 from contracts.names import MEASURE_TIMERS, SWEEP_DEADLINES
 from policy.bundle import Bundle
 
@@ -36,14 +35,14 @@ class PostgresSweepActivities(SweepActivities):
         """See to a batch of overdue tickets, each as its own timer would; `found` 0 is the end."""
         async with self._pool.acquire() as conn:
             waiting = await overdue(conn, GRACE, BATCH)
-        seen_to = failed = 0
+        seen_to = []
         for fired in waiting:
-            try:
-                seen_to += await self._see_to(fired)
-            except Exception:  # one ticket must not keep the others waiting
-                log.exception("sweep.ticket_failed", ticket_id=str(fired.ticket_id))
-                failed += 1
-        return SweptDeadlines(found=len(waiting) - failed, seen_to=seen_to)
+            count = await see_to(self._pool, self._bundle, fired, DETECTOR)
+            if count:
+                await tell(self._client, fired.tenant_id, fired.ticket_id)
+            if count is not None:
+                seen_to.append(count)
+        return SweptDeadlines(found=len(seen_to), seen_to=sum(seen_to))
 
     @activity.defn(name=MEASURE_TIMERS)
     async def measure(self, swept: SweptDeadlines, start: SweepStart) -> SweepReport:
@@ -54,11 +53,3 @@ class PostgresSweepActivities(SweepActivities):
         notice = log.warning if report.seen_to else log.info
         notice("sweep.finished", **report.model_dump())
         return report
-
-    async def _see_to(self, fired: TimerFired) -> int:
-        async with self._pool.acquire() as conn, conn.transaction():
-            rung = await ring(conn, self._bundle, fired, DETECTOR)
-        if rung is None or not rung.seen_to:
-            return 0
-        await tell(self._client, fired.tenant_id, fired.ticket_id)
-        return rung.seen_to

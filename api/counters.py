@@ -27,7 +27,7 @@ class Commit(NamedTuple):
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """Return the commit in a row of `command_outcomes`."""
+        """Return the commit in a row of `decided_commands`."""
         counted = row["counted"] or {}
         return cls(
             tool_name=row["tool_name"],

@@ -15,7 +15,7 @@ from contracts.names import NOTIFY_CHANNEL
 from policy.command import Command
 from runtime.database import DATABASE_FAULTS, Connection, Pool, listening_connection
 
-DECIDED = "SELECT * FROM command_outcomes($1)"
+DECIDED = "SELECT * FROM decided_commands($1)"
 FOLLOWED_COMMANDS = 10_000
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 0.2

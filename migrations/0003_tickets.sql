@@ -100,7 +100,6 @@ CREATE TABLE IF NOT EXISTS command_log (
     response_code int,
     response_body jsonb,
     response_text text,
-    counted jsonb,
     policy_bundle_version text NOT NULL,
     policy_bundle_sha256 text NOT NULL,
     submitted_at timestamptz NOT NULL DEFAULT now(),

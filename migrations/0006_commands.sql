@@ -93,14 +93,25 @@ BEGIN
       FROM ticket_state_transitions s WHERE s.ticket_id = p_ticket;
 END $$;
 
--- The answers of commands that are decided, with what they count as in the metrics. A gateway waits for
+-- The answers of commands that are decided, with what the counters know them by: the transitions made,
+-- the code of a forced close and the recommendation that a dispatch followed. A gateway waits for
 -- commands of many tenants at once, and asks only for ids that it has made itself.
 CREATE OR REPLACE FUNCTION command_outcomes(p_commands uuid[])
 RETURNS TABLE (command_id uuid, tool_name text, code text, response_code int, response_text text,
-               counted jsonb)
+               transitions text[], override_code text, snapshot_id text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT c.command_id, c.tool_name, c.code, c.response_code, c.response_text, c.counted
+    SELECT c.command_id, c.tool_name, c.code, c.response_code, c.response_text,
+           ARRAY(SELECT concat(s.from_state, '->', s.to_state)
+                   FROM ticket_state_transitions s
+                  WHERE s.audit_event_id = a.id AND s.ticket_id = a.ticket_id
+                    AND s.created_at = a.created_at
+                  ORDER BY s.seq),
+           a.payload->>'override_code',
+           a.payload->'dispatch_validation'->>'recommendation_snapshot_id'
       FROM command_log c
+      LEFT JOIN LATERAL (SELECT e.id, e.ticket_id, e.created_at, e.payload FROM audit_events e
+                          WHERE e.ticket_id = c.ticket_id AND e.command_id = c.command_id
+                          ORDER BY e.seq DESC LIMIT 1) a ON c.decision = 'ALLOW'
      WHERE c.command_id = ANY (p_commands) AND c.decided_at IS NOT NULL
 $$;
 

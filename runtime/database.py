@@ -222,12 +222,14 @@ async def _applied(conn: Connection) -> dict[str, str]:
 
 
 def _is_new(script: Script, applied_sha256: str | None) -> bool:
-    if applied_sha256 not in (None, script.sha256):
+    if applied_sha256 is None:
+        return True
+    if not script.is_the_same_as(applied_sha256):
         raise MigrationError(
             f"{script.path} was changed after it had been applied "
             f"(sha256 {applied_sha256}, now {script.sha256}): put the change into a new file"
         )
-    return applied_sha256 is None
+    return False
 
 
 async def _apply(conn: Connection, script: Script) -> None:

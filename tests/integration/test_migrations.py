@@ -85,6 +85,19 @@ async def test_a_changed_file_is_refused(database_url: str, owner: Connection) -
         await migrate(database_url, PAIRS)
 
 
+async def test_a_database_of_the_release_that_edited_two_files_is_taken_further(
+    database_url: str, owner: Connection
+) -> None:
+    before = await owner.fetch(CATALOG)
+    await owner.execute("DROP FUNCTION decided_commands")
+    await owner.execute("DELETE FROM schema_migrations WHERE name ~ '^0016'")
+    for edited in migrations.EDITED.items():
+        await owner.execute("UPDATE schema_migrations SET sha256 = $2 WHERE name = $1", *edited)
+
+    assert "migrations/0016_outcomes.sql" in await migrate(database_url, PAIRS)
+    assert await owner.fetch(CATALOG) == before
+
+
 async def test_a_failing_file_leaves_nothing_behind(postgres_cluster: Cluster) -> None:
     async with postgres_cluster.database() as url:
         conn = await asyncpg.connect(url)
