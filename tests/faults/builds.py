@@ -5,6 +5,7 @@ and three releases that are broken, which the checker must catch.
 """
 
 import asyncio
+import importlib
 import os
 import sys
 import time
@@ -16,7 +17,6 @@ from unittest.mock import patch
 
 import orjson
 
-import api.main
 import worker.main
 from activities.opening import Opening, open_ticket
 from activities.recording import RECORD, Recorder
@@ -116,13 +116,14 @@ async def leave(owner: Connection) -> None:
     del owner
 
 
-BUILDS: Mapping[str, tuple[Callable[[], None], Callable[[], None]]] = MappingProxyType(
+WORKER, GATEWAY = "worker.main", "api.main"
+BUILDS: Mapping[str, tuple[str, Callable[[], None]]] = MappingProxyType(
     {
-        "next-release": (next_release, worker.main.main),
-        "stepping-clock": (step_clock, api.main.main),
-        "dedupe-removed": (remove_dedupe, worker.main.main),
-        "chain-lock-removed": (next_release, worker.main.main),
-        "reply-before-commit": (reply_early, worker.main.main),
+        "next-release": (WORKER, next_release),
+        "stepping-clock": (GATEWAY, step_clock),
+        "dedupe-removed": (WORKER, remove_dedupe),
+        "chain-lock-removed": (WORKER, next_release),
+        "reply-before-commit": (WORKER, reply_early),
     }
 )
 Sabotage = Callable[[Connection], Awaitable[None]]
@@ -136,6 +137,7 @@ BROKEN: Mapping[str, Sabotage] = MappingProxyType(
 
 
 if __name__ == "__main__":
-    prepare, main = BUILDS[sys.argv[1]]
+    name, prepare = BUILDS[sys.argv[1]]
+    program = importlib.import_module(name)
     prepare()
-    main()
+    program.main()

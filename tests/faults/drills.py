@@ -9,19 +9,14 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import TypeVar
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
 from bench.load import Round
 from policy.model import Role
 from tests.faults.checker import Violation, check
 from tests.faults.clients import Client, Crowd
 from tests.faults.collector import collect
 from tests.faults.experiment import crowd_of
-from tests.faults.laboratory import RECOVERY_SECONDS, WORKERS, Lab, laboratory
+from tests.faults.laboratory import WORKERS, Lab, laboratory
 from tests.faults.moves import Known, Move, creation, drawn
-from tests.polling import eventually
 
 T = TypeVar("T")
 CREATED_AT_ONCE = 24
@@ -58,7 +53,7 @@ async def _cold_restart(lab: Lab, count: int, seed: int) -> bool:
     already = [log.stat().st_size for log in logs]
     began = time.monotonic()
     await asyncio.gather(*(lab.start(lab.worker(name)) for name in WORKERS))
-    await _polling(lab)
+    await lab.polling()
     started = time.monotonic()
     at_once = count if count <= FEW else ASKED_AT_ONCE
     latencies = await _asked(tickets, at_once)
@@ -76,24 +71,6 @@ async def _cold_restart(lab: Lab, count: int, seed: int) -> bool:
     )
     in_time = count > FEW or first.percentile(99) <= FIRST_COMMAND_LIMIT_MS
     return in_time and not deadlocks and not violations
-
-
-async def _polling(lab: Lab) -> None:
-    """Wait until the new workers themselves poll; the server remembers the dead ones for long."""
-    client = await lab.temporal()
-    question = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=lab.env["DISPATCH_TEMPORAL_TASK_QUEUE"]),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-    workers = (name for name in lab.parts if name.startswith("worker"))
-    wanted = {str(lab.processes(name)[0].pid) for name in workers}
-
-    async def all_poll() -> bool:
-        answer = await client.workflow_service.describe_task_queue(question)
-        return wanted <= {poller.identity.partition("@")[0] for poller in answer.pollers}
-
-    await eventually(all_poll, within=RECOVERY_SECONDS, what="polling workers")
 
 
 async def upgrade(options: argparse.Namespace) -> bool:

@@ -13,7 +13,12 @@ from pathlib import Path
 
 import httpx
 import psutil
-from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    SetWorkerDeploymentCurrentVersionRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -116,6 +121,23 @@ class Lab:
         command = (sys.executable, "-m", "tests.faults.builds", build) if build else part.command
         return replace(part, name=name, command=command)
 
+    async def polling(self) -> None:
+        """Wait until all workers poll by themselves; the server remembers dead ones for long."""
+        client = await self.temporal()
+        question = DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=self.env["DISPATCH_TEMPORAL_TASK_QUEUE"]),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+        workers = (name for name in self.parts if name.startswith("worker"))
+        wanted = {str(self.processes(name)[0].pid) for name in workers}
+
+        async def all_poll() -> bool:
+            answer = await client.workflow_service.describe_task_queue(question)
+            return wanted <= {poller.identity.partition("@")[0] for poller in answer.pollers}
+
+        await eventually(all_poll, within=RECOVERY_SECONDS, what="polling workers")
+
     async def make_current(self) -> None:
         """Send every ticket to the workers of the present release."""
         client = await self.temporal()
@@ -135,11 +157,15 @@ class Lab:
         await eventually(is_current, within=RECOVERY_SECONDS, what="a current version")
 
     async def roll_out(self, build: str = "next-release") -> None:
-        """Replace all workers by those of the next release, while tickets are being worked on."""
+        """Replace all workers by those of the next release, while tickets are being worked on.
+
+        They start one after the other: starting takes processors from those that work.
+        """
         old = [name for name in self.parts if name.startswith("worker")]
         self.release += 1
         for name in WORKERS:
             await self.start(self.worker(name, build=build))
+            await self.polling()
         await self.make_current()
         for name in old:
             await self.stop(name)
