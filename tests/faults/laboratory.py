@@ -13,10 +13,12 @@ from pathlib import Path
 
 import httpx
 import psutil
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion
+from temporalio.api.enums.v1 import TaskQueueType, VersionDrainageStatus
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
+    DescribeWorkerDeploymentVersionRequest,
     SetWorkerDeploymentCurrentVersionRequest,
 )
 from temporalio.client import Client
@@ -39,6 +41,11 @@ DEPLOYMENT, BUILD = "DISPATCH_WORKER_DEPLOYMENT_NAME", "DISPATCH_WORKER_BUILD_ID
 DEPLOYMENT_NAME = "dispatch-lab"
 RECOVERY_SECONDS = 90.0
 SUGGEST_AFTER_EVENTS = 80
+DYNAMIC_CONFIG = (
+    f"limit.historyCount.suggestContinueAsNew={SUGGEST_AFTER_EVENTS}",
+    'matching.wv.VersionDrainageStatusVisibilityGracePeriod="1s"',
+    'matching.wv.VersionDrainageStatusRefreshInterval="1s"',
+)
 NOT_NOW = (RPCError, RuntimeError, TimeoutError)
 
 
@@ -157,7 +164,7 @@ class Lab:
         await eventually(is_current, within=RECOVERY_SECONDS, what="a current version")
 
     async def roll_out(self, build: str = "next-release") -> None:
-        """Replace all workers by those of the next release, while tickets are being worked on.
+        """Replace all workers by those of the next release, as the manual says, under load.
 
         They start one after the other: starting takes processors from those that work.
         """
@@ -167,8 +174,24 @@ class Lab:
             await self.start(self.worker(name, build=build))
             await self.polling()
         await self.make_current()
+        await self._drained(str(self.release - 1))
         for name in old:
             await self.stop(name)
+
+    async def _drained(self, build_id: str) -> None:
+        """Wait until no ticket depends on the workers of a release."""
+        client = await self.temporal()
+        version = WorkerDeploymentVersion(deployment_name=DEPLOYMENT_NAME, build_id=build_id)
+        question = DescribeWorkerDeploymentVersionRequest(
+            namespace=client.namespace, deployment_version=version
+        )
+
+        async def is_drained() -> bool:
+            answer = await client.workflow_service.describe_worker_deployment_version(question)
+            status = answer.worker_deployment_version_info.drainage_info.status
+            return status == VersionDrainageStatus.VERSION_DRAINAGE_STATUS_DRAINED
+
+        await eventually(is_drained, within=RECOVERY_SECONDS, what="a drained version")
 
     def _environment(self, number: int) -> dict[str, str]:
         wires = {name: wire.url for name, wire in self.cables.items()} if number else {}
@@ -213,8 +236,8 @@ def _engine(folder: Path, port: int, ui_port: int, env: Mapping[str, str]) -> Pa
         ui_port=ui_port,
         namespace=env["DISPATCH_TEMPORAL_NAMESPACE"],
     )
-    suggestion = f"limit.historyCount.suggestContinueAsNew={SUGGEST_AFTER_EVENTS}"
-    return replace(part, command=(*part.command, "--dynamic-config-value", suggestion))
+    values = (word for value in DYNAMIC_CONFIG for word in ("--dynamic-config-value", value))
+    return replace(part, command=(*part.command, *values))
 
 
 async def _start_all(lab: Lab, parts: Iterable[Part]) -> None:
