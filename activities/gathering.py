@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from activities import queries
+from activities.rosters import Rosters
 from contracts import statements
-from policy.assignment import misfits, normalised_service
+from policy.assignment import normalised_service
 from policy.case import OUTSIDE, Need
 from policy.clock.facts import read_clock
 from policy.command import Command
@@ -51,6 +52,7 @@ class Gathering:
     command: Command
     payload: Any
     ticket: Ticket | None
+    rosters: Rosters
 
     async def gather(self, needs: Iterable[Need]) -> dict[str, Any]:
         """Return the fields of `Facts` for all `needs` that Postgres can answer."""
@@ -152,23 +154,24 @@ class Gathering:
         return {"duplicate": Duplicate(**row) if row else None}
 
     async def roster(self) -> Found:
-        """Return the site and every technician of the tenant, those who fit with all they do.
+        """Return the site, who fits the visit with all they do, and who does not.
 
         Whose skills or region do not fit is excluded whatever the load and the hours are.
         """
         ticket, found = self.ticket, await self.site()
         if ticket is None or ticket.scheduled_start is None or ticket.scheduled_end is None:
             return found
-        rows = await self.conn.fetch(queries.ROSTER)
-        roster = {row["id"]: RosterEntry(*row) for row in rows}
         region = found["site"] and found["site"].region
         service = normalised_service(self.payload.service_type)
-        fit = [each.id for each in roster.values() if not misfits(each, service, region)]
+        tenant = self.command.actor.tenant_id
+        fit, unfit = await self.rosters.sorted_out(self.conn, tenant, service, region)
         window = (ticket.scheduled_start, ticket.scheduled_end)
-        for row in await self.conn.fetch(queries.ENGAGEMENTS, fit, ticket.id, *window):
-            engaged = {**row, "hours": tuple(Hours(*each) for each in row["hours"])}
-            roster[row["id"]] = replace(roster[row["id"]], **engaged)
-        return {**found, "roster": tuple(roster.values())}
+        rows = await self.conn.fetch(
+            queries.ENGAGEMENTS, [each.id for each in fit], ticket.id, *window
+        )
+        engaged = {row["id"]: row for row in rows}
+        roster = tuple(_entry(each, engaged[each.id]) for each in fit)
+        return {**found, "roster": roster, "unfit": unfit}
 
     async def hold(self) -> Found:
         """Return the newest hold of the ticket."""
@@ -252,6 +255,11 @@ async def ladders_of(conn: Connection, ticket_id: UUID) -> Ladders:
         raise LookupError(f"ticket {ticket_id} is gone")
     past = Past.model_validate({"raised": row["raised"], "snoozes": row["snoozes"]})
     return Ladders(past, _zone(row["timezone"]), row["known_at"])
+
+
+def _entry(technician: Technician, row: asyncpg.Record) -> RosterEntry:
+    hours = tuple(Hours(*each) for each in row["hours"])
+    return RosterEntry.of(technician, row["active_load"], row["overlapping_ticket_ids"], hours)
 
 
 def _zone(name: str) -> ZoneInfo:

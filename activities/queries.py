@@ -47,17 +47,6 @@ SELECT id, state::text, created_at FROM tickets
    AND state NOT IN ('CLOSED', 'CANCELLED')
  ORDER BY created_at DESC LIMIT 1
 """
-ROSTER = """
-WITH skilled AS (
-    SELECT technician_id AS id, array_agg(skill) AS skills FROM technician_skills GROUP BY 1
-), serving AS (
-    SELECT technician_id AS id, array_agg(region) AS regions FROM technician_regions GROUP BY 1
-)
-SELECT t.id, t.name, t.active, t.home_region,
-       coalesce(skills, '{}') AS skills, coalesce(regions, '{}') AS regions
-  FROM technicians t LEFT JOIN skilled USING (id) LEFT JOIN serving USING (id)
- ORDER BY t.id
-"""
 # The states are spelled out as in the index idx_tickets_load, or it would not serve.
 ENGAGEMENTS = """
 SELECT t.id, load AS active_load, coalesce(tickets, '{}') AS overlapping_ticket_ids,

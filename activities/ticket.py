@@ -18,6 +18,7 @@ from activities.object_store import ObjectStore
 from activities.opening import Opening, open_ticket
 from activities.outside import Outside
 from activities.recording import Recorder, chain_of
+from activities.rosters import Rosters
 from activities.timers import hold_of, passed, ring
 from activities.views import nearest_of, ticket_view
 from activities.writes import taken_outbox_key, write
@@ -73,6 +74,7 @@ class PostgresTicketActivities(TicketActivities):
         self._bundle = bundle
         self._key = key
         self._outside = Outside(pool, bundle, store)
+        self._rosters = Rosters()
         self._catching_up = CatchingUp(pool, bundle)
 
     @activity.defn(name=EXECUTE_COMMAND)
@@ -163,7 +165,7 @@ class PostgresTicketActivities(TicketActivities):
         found: dict[str, Any] = {"clock": opening.clock}
         payload = parse_payload(self._bundle, command.tool, command.payload)
         if not isinstance(payload, Denial):
-            gathering = Gathering(conn, command, payload, opening.ticket)
+            gathering = Gathering(conn, command, payload, opening.ticket, self._rosters)
             automation = {Need.AUTONOMY} if command.automated else set()
             found |= await gathering.gather(command_tool(command.tool).needs | automation)
         return Facts(

@@ -1,18 +1,15 @@
 """Who can take a job: service types, skills and regions, and who is best (contract 7.5, 7.6)."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from policy.availability import covers
 from policy.bundle import AssignmentRules
 from policy.codes import Code
-from policy.facts import (
-    Site,
-)
+from policy.facts import Site
 from policy.model import Ticket
 from policy.roster import RosterEntry, Technician
 from policy.shapes import identifier
@@ -51,10 +48,43 @@ def serves_region(served: Iterable[str | None], region: str | None) -> bool:
     return not wanted or any(_folded(name) == wanted for name in served)
 
 
-def misfits(technician: Technician, service_type: str, region: str | None) -> tuple[str, ...]:
+def misfits(technician: Technician, service_type: str, region: str | None) -> list[str]:
     """Return why the technician could not take a visit at all, whatever the hours and the load."""
-    skills = tuple(technician.skills)
-    return _misfits(technician.active, skills, technician.served, service_type, region)
+    found = []
+    if not technician.active:
+        found.append(Code.TECH_UNAVAILABLE.value)
+    if not matches_service(technician.skills, service_type):
+        found.append(Code.ASSIGNMENT_CAPABILITY_MISMATCH.value)
+    if not serves_region(technician.served, region):
+        found.append(Code.ASSIGNMENT_ZONE_MISMATCH.value)
+    return found
+
+
+def exclusion(technician: Technician, reasons: list[str]) -> dict[str, Any]:
+    """Return the technician as a recommendation lists the excluded."""
+    return {"tech_id": str(technician.id), "tech_name": technician.name, "reasons": reasons}
+
+
+class SortedOut(NamedTuple):
+    """Who fits a kind of visit, and who does not, as a recommendation lists them."""
+
+    fit: tuple[Technician, ...]
+    unfit: tuple[Mapping[str, Any], ...]
+
+
+def sorted_out(
+    technicians: Iterable[Technician], service_type: str, region: str | None
+) -> SortedOut:
+    """Return the technicians by whether skills and region fit, in their order."""
+    fit: list[Technician] = []
+    unfit: list[Mapping[str, Any]] = []
+    for technician in technicians:
+        reasons = misfits(technician, service_type, region)
+        if reasons:
+            unfit.append(exclusion(technician, reasons))
+        else:
+            fit.append(technician)
+    return SortedOut(tuple(fit), tuple(unfit))
 
 
 def zone_of(technician: Technician) -> str | None:
@@ -128,22 +158,6 @@ class Candidate:
         }
 
 
-class Exclusion(NamedTuple):
-    """A technician who cannot take the visit, and all the reasons."""
-
-    technician: RosterEntry
-    reasons: tuple[str, ...]
-
-    def answer(self) -> dict[str, Any]:
-        """Return the technician as a recommendation lists the excluded."""
-        technician = self.technician
-        return {
-            "tech_id": str(technician.id),
-            "tech_name": technician.name,
-            "reasons": list(self.reasons),
-        }
-
-
 def available(technician: RosterEntry, visit: Visit) -> bool | None:
     """Return whether the technician's hours cover the visit; None without hours."""
     return covers(technician.hours, visit.start, visit.end, visit.site.timezone)
@@ -151,15 +165,15 @@ def available(technician: RosterEntry, visit: Visit) -> bool | None:
 
 def ranked(
     rules: AssignmentRules, roster: Sequence[RosterEntry], visit: Visit
-) -> tuple[list[Candidate], list[Exclusion]]:
-    """Return who can take the visit, best first, and who cannot, in the order of the roster."""
+) -> tuple[list[Candidate], list[dict[str, Any]]]:
+    """Return who can take the visit, best first, and who cannot, as a recommendation lists them."""
     candidates: list[Candidate] = []
-    excluded: list[Exclusion] = []
+    excluded: list[dict[str, Any]] = []
     for technician in roster:
         obstacles = _obstacles(rules, technician, visit)
         reasons = [reason for reason, effect in obstacles if effect == "exclude"]
         if reasons:
-            excluded.append(Exclusion(technician, tuple(reasons)))
+            excluded.append(exclusion(technician, reasons))
         else:
             candidates.append(_candidate(technician, visit, demoted=bool(obstacles)))
     return sorted(candidates, key=lambda candidate: candidate.order), excluded
@@ -181,24 +195,6 @@ def _obstacles(
     if rules.overlaps != "report" and technician.overlapping_ticket_ids:
         found.append((OVERLAPPING, rules.overlaps))
     return found
-
-
-@lru_cache(maxsize=4096)  # of thousands of technicians most are alike
-def _misfits(
-    active: bool,  # noqa: FBT001  no switch: a part of what is remembered
-    skills: tuple[str, ...],
-    served: tuple[str | None, ...],
-    service_type: str,
-    region: str | None,
-) -> tuple[str, ...]:
-    found = []
-    if not active:
-        found.append(Code.TECH_UNAVAILABLE.value)
-    if not matches_service(skills, service_type):
-        found.append(Code.ASSIGNMENT_CAPABILITY_MISMATCH.value)
-    if not serves_region(served, region):
-        found.append(Code.ASSIGNMENT_ZONE_MISMATCH.value)
-    return tuple(found)
 
 
 def _folded(text: str | None) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
 from policy.clock.facts import ClockFacts
 from policy.model import Frozen, State, Ticket
@@ -258,6 +258,7 @@ class Facts(Frozen):
     look_ups: Mapping[str, LookUp] | None = None
     duplicate: Duplicate | None = None
     roster: tuple[RosterEntry, ...] = ()
+    unfit: SkipValidation[tuple[Mapping[str, Any], ...]] = ()
     hold: HoldSnapshot | None = None
     presigned: SignedUpload | None = None
     upload: Upload | None = None

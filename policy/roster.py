@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 
@@ -42,3 +42,11 @@ class RosterEntry(Technician):
     active_load: int = 0
     overlapping_ticket_ids: Sequence[UUID] = ()
     hours: Sequence[Hours] = ()
+
+    @classmethod
+    def of(
+        cls, who: Technician, active_load: int, tickets: Sequence[UUID], hours: Sequence[Hours]
+    ) -> Self:
+        """Return a technician with open tickets, those in the window, and working hours."""
+        stored = (who.id, who.name, who.active, who.home_region, who.skills, who.regions)
+        return cls(*stored, active_load, tickets, hours)

@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from importlib.metadata import version
 
 import structlog
 import uvloop
@@ -52,7 +53,7 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
     ones under load; few tasks at once keep the rest with the engine, where waiting costs nothing;
     our pure modules pass through the sandbox, which would load each per ticket.
     """
-    bundle = installed_bundle(settings)
+    bundle, deployment = installed_bundle(settings), deployment_of(settings)
     store = EvidenceStore(settings)
     activities = PostgresTicketActivities(pool, bundle, key, store)
     evidence = StoredEvidenceActivities(pool, EvidenceVault(store.s3), evidence_rates(settings))
@@ -81,7 +82,9 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
         # Nothing is stored externally, so no payload needs a task of its own.
         max_workflow_task_external_storage_concurrency=1,
         graceful_shutdown_timeout=GRACE,
-        deployment_config=deployment_of(settings),
+        # Left to itself, the SDK hashes the code of every module for that.
+        build_id=None if deployment else version("real-dispatch"),
+        deployment_config=deployment,
     )
 
 

@@ -1,10 +1,11 @@
 """assignment.recommend (contract 7.6)."""
 
+from operator import itemgetter
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from policy.assignment import Visit, normalised_service, ranked
+from policy.assignment import Candidate, Visit, normalised_service, ranked
 from policy.case import Case, CommandTool, Need
 from policy.codes import Code
 from policy.effects import Decision, Denial
@@ -43,35 +44,39 @@ def decide(case: Case[Payload]) -> Decision:
             "recommendation_limit": payload.recommendation_limit,
         }
         return Denial(code=Code.ASSIGNMENT_RECOMMENDATION_UNAVAILABLE, details=details)
-    snapshot_id = case.facts.new_ids[0]
-    snapshot = InsertRecommendation(
-        ticket_id=case.ticket.id,
-        recommendation_snapshot_id=snapshot_id,
-        ticket_state=case.ticket.state.value,
-        requested_by=case.actor.actor_id,
-        request_id=case.request_uuid,
-        correlation_id=case.command.correlation_id,
-        trace_id=case.command.trace_id,
-        recommendation_limit=payload.recommendation_limit,
-        incident_type=visit.service_type,
-        site_region=visit.site.region,
-        candidates=[candidate.stored() for candidate in best],
-        recommended_tech_id=best[0].technician.id,
-    )
+    snapshot = _snapshot(case, visit, best)
+    snapshot_id = str(snapshot.recommendation_snapshot_id)
     audit = {
         "service_type": visit.service_type,
         "recommendation_limit": payload.recommendation_limit,
-        "recommendation_snapshot_id": str(snapshot_id),
+        "recommendation_snapshot_id": snapshot_id,
         "candidate_count": len(candidates),
         "preferred_window": payload.preferred_window.answer() if payload.preferred_window else None,
     }
     body = {
         "recommendations": [candidate.answer(visit) for candidate in best],
-        "excluded": [exclusion.answer() for exclusion in excluded],
-        "snapshot_id": str(snapshot_id),
+        "excluded": sorted((*case.facts.unfit, *excluded), key=itemgetter("tech_id")),
+        "snapshot_id": snapshot_id,
         "evaluated_at": format_datetime(case.facts.now),
     }
     return case.recorded(audit=audit, writes=(snapshot,), body=body)
+
+
+def _snapshot(case: Case[Payload], visit: Visit, best: list[Candidate]) -> InsertRecommendation:
+    return InsertRecommendation(
+        ticket_id=case.ticket.id,
+        recommendation_snapshot_id=case.facts.new_ids[0],
+        ticket_state=case.ticket.state.value,
+        requested_by=case.actor.actor_id,
+        request_id=case.request_uuid,
+        correlation_id=case.command.correlation_id,
+        trace_id=case.command.trace_id,
+        recommendation_limit=case.payload.recommendation_limit,
+        incident_type=visit.service_type,
+        site_region=visit.site.region,
+        candidates=[candidate.stored() for candidate in best],
+        recommended_tech_id=best[0].technician.id,
+    )
 
 
 def _visit(case: Case[Payload]) -> Visit | Denial:

@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from policy.facts import (
-    Site,
-)
+from policy.facts import Site
 from policy.model import Actor
 from policy.roster import Technician
 

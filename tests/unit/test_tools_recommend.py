@@ -5,12 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from policy.assignment import sorted_out
 from policy.bundle import load_bundle
 from policy.codes import Code
 from policy.decide import decide
-from policy.facts import (
-    Site,
-)
+from policy.facts import Site
 from policy.model import State
 from policy.roster import RosterEntry
 from policy.writes import InsertRecommendation
@@ -95,6 +94,17 @@ def test_the_excluded_are_listed_with_all_their_reasons() -> None:
             ],
         }
     ]
+
+
+def test_all_the_excluded_are_listed_by_id_whatever_excludes_them() -> None:
+    first, last = (numbered(number, skills=("GLASS",)) for number in (1, 9))
+    fit = (numbered(2), numbered(5, overlapping_ticket_ids=(OTHER,)))
+    unfit = sorted_out((first, last), "DOOR", "CA").unfit
+    rules = load_bundle({"assignment": {"overlaps": "exclude"}})
+    known = facts(ticket(State.SCHEDULED), roster=fit, unfit=unfit)
+    body = allowed(decide(rules, known, command("assignment.recommend"))).body
+    assert body is not None
+    assert [UUID(each["tech_id"]).int for each in body["excluded"]] == [1, 5, 9]
 
 
 def test_a_blank_region_fits_everyone() -> None:
