@@ -27,6 +27,7 @@ UPGRADED = 1000
 FIRST_COMMAND_LIMIT_MS = 10_000
 CALM_SECONDS = 25.0
 UPGRADE_LANES = 4
+RAMP = (10.0, 50.0)
 SLOWER_AT_MOST = 2.0
 DEADLOCK_WORDS = ("deadlock", "TMPRL1101")
 
@@ -83,7 +84,7 @@ async def upgrade(options: argparse.Namespace) -> bool:
             tickets = await _opened(crowd, count)
             before = await _loaded(tickets, asyncio.sleep(CALM_SECONDS))
             began = time.monotonic()
-            during = await _loaded(tickets, lab.roll_out())
+            during = await _loaded(tickets, lab.roll_out(ramp=RAMP))
             seconds = time.monotonic() - began
             after = await _loaded(tickets, asyncio.sleep(CALM_SECONDS))
             violations = check(await collect(lab, crowd.calls))

@@ -6,10 +6,11 @@ versions of a Worker Deployment, so that a release can be rolled out under load.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psutil
@@ -20,6 +21,7 @@ from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     DescribeWorkerDeploymentVersionRequest,
     SetWorkerDeploymentCurrentVersionRequest,
+    SetWorkerDeploymentRampingVersionRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -35,11 +37,13 @@ from tests.faults.cables import Cable, cable
 from tests.integration.running_stack import UNLIMITED
 from tests.polling import eventually
 
+_R = TypeVar("_R")
 GATEWAYS, WORKERS = ("gateway-1", "gateway-2"), ("worker-1", "worker-2")
 DATABASE, ENGINE = "DISPATCH_DATABASE_URL", "DISPATCH_TEMPORAL_ADDRESS"
 DEPLOYMENT, BUILD = "DISPATCH_WORKER_DEPLOYMENT_NAME", "DISPATCH_WORKER_BUILD_ID"
 DEPLOYMENT_NAME = "dispatch-lab"
 RECOVERY_SECONDS = 90.0
+RAMP_SECONDS = 3.0
 SUGGEST_AFTER_EVENTS = 80
 DYNAMIC_CONFIG = (
     f"limit.historyCount.suggestContinueAsNew={SUGGEST_AFTER_EVENTS}",
@@ -153,26 +157,33 @@ class Lab:
             deployment_name=DEPLOYMENT_NAME,
             build_id=str(self.release),
         )
+        await _accepted(client.workflow_service.set_worker_deployment_current_version, request)
 
-        async def is_current() -> bool:
-            try:
-                await client.workflow_service.set_worker_deployment_current_version(request)
-            except NOT_NOW:
-                return False
-            return True
+    async def _ramp_up(self, ramp: Sequence[float]) -> None:
+        """Send more and more of the tickets to the workers of the present release."""
+        client = await self.temporal()
+        for percentage in ramp:
+            request = SetWorkerDeploymentRampingVersionRequest(
+                namespace=client.namespace,
+                deployment_name=DEPLOYMENT_NAME,
+                build_id=str(self.release),
+                percentage=percentage,
+            )
+            await _accepted(client.workflow_service.set_worker_deployment_ramping_version, request)
+            await asyncio.sleep(RAMP_SECONDS)
 
-        await eventually(is_current, within=RECOVERY_SECONDS, what="a current version")
-
-    async def roll_out(self, build: str = "next-release") -> None:
+    async def roll_out(self, build: str = "next-release", ramp: Sequence[float] = ()) -> None:
         """Replace all workers by those of the next release, as the manual says, under load.
 
-        They start one after the other: starting takes processors from those that work.
+        `ramp` are the percentages of the tickets that go there first, for some seconds each. The
+        workers start one after the other: starting takes processors from those that work.
         """
         old = [name for name in self.parts if name.startswith("worker")]
         self.release += 1
         for name in WORKERS:
             await self.start(self.worker(name, build=build))
             await self.polling()
+        await self._ramp_up(ramp)
         await self.make_current()
         await self._drained(str(self.release - 1))
         for name in old:
@@ -238,6 +249,19 @@ def _engine(folder: Path, port: int, ui_port: int, env: Mapping[str, str]) -> Pa
     )
     values = (word for value in DYNAMIC_CONFIG for word in ("--dynamic-config-value", value))
     return replace(part, command=(*part.command, *values))
+
+
+async def _accepted(call: Callable[[_R], Awaitable[object]], request: _R) -> None:
+    """Ask until the server agrees; it refuses while it does not know the version's workers."""
+
+    async def agrees() -> bool:
+        try:
+            await call(request)
+        except NOT_NOW:
+            return False
+        return True
+
+    await eventually(agrees, within=RECOVERY_SECONDS, what="a routed version")
 
 
 async def _start_all(lab: Lab, parts: Iterable[Part]) -> None:
