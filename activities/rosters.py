@@ -28,8 +28,8 @@ SELECT t.id, t.name, t.active, t.home_region,
   FROM technicians t LEFT JOIN skilled USING (id) LEFT JOIN serving USING (id)
  ORDER BY t.id
 """
-TENANTS = 16
-KINDS_OF_VISIT = 32
+# With 2,000 technicians a kind of visit takes 0.6 MB, and 5 ms to sort them out anew.
+TENANTS, KINDS_OF_VISIT = 8, 16
 
 
 class _Kept(NamedTuple):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from policy.availability import covers
@@ -23,6 +24,7 @@ OVERLAPPING = "OVERLAPPING_TICKET"
 _VERSION_SUFFIX = re.compile(r"_V\d+$", re.ASCII)
 
 
+@lru_cache(maxsize=1024)  # a few names, asked for again and again
 def normalised_service(text: str | None) -> str:
     """Return a service type or skill trimmed, in upper case and without `_V<digits>`."""
     return _VERSION_SUFFIX.sub("", (text or "").strip().upper())

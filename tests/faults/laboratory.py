@@ -140,14 +140,17 @@ class Lab:
             task_queue=TaskQueue(name=self.env["DISPATCH_TEMPORAL_TASK_QUEUE"]),
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
-        workers = (name for name in self.parts if name.startswith("worker"))
-        wanted = {str(self.processes(name)[0].pid) for name in workers}
 
         async def all_poll() -> bool:
             answer = await client.workflow_service.describe_task_queue(question)
-            return wanted <= {poller.identity.partition("@")[0] for poller in answer.pollers}
+            polling = {poller.identity.partition("@")[0] for poller in answer.pollers}
+            return {str(leader.pid) for leader in self._workers()} <= polling
 
         await eventually(all_poll, within=RECOVERY_SECONDS, what="polling workers")
+
+    def _workers(self) -> list[psutil.Process]:
+        names = (name for name in self.parts if name.startswith("worker"))
+        return [process for name in names for process in self.processes(name)[:1]]
 
     async def make_current(self) -> None:
         """Send every ticket to the workers of the present release."""
