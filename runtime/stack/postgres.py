@@ -63,6 +63,9 @@ class PostgresServer:
             "unix_socket_directories": "",
             "max_connections": "100",
             "log_min_messages": "warning",
+            # A young database makes a new file for each 16 MB of its log. Filling it with zeroes
+            # first holds every commit up for a twentieth of a second.
+            "wal_init_zero": "off",
         }
         return Part(
             name="postgres",
