@@ -5,12 +5,13 @@ from datetime import timedelta
 import structlog
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from activities.catching_up import overdue, see_to
 from activities.gathering import Pool
 from activities.telling import tell
 from contracts.activities import SweepActivities
-from contracts.messages import SweepReport, SweepStart, SweptDeadlines
+from contracts.messages import SweepReport, SweepStart, SweptDeadlines, TimerFired
 from contracts.names import MEASURE_TIMERS, SWEEP_DEADLINES
 from policy.bundle import Bundle
 
@@ -39,7 +40,7 @@ class PostgresSweepActivities(SweepActivities):
         for fired in waiting:
             count = await see_to(self._pool, self._bundle, fired, DETECTOR)
             if count:
-                await tell(self._client, fired.tenant_id, fired.ticket_id)
+                await self._tell(fired)
             if count is not None:
                 seen_to.append(count)
         return SweptDeadlines(found=len(seen_to), seen_to=sum(seen_to))
@@ -53,3 +54,9 @@ class PostgresSweepActivities(SweepActivities):
         notice = log.warning if report.seen_to else log.info
         notice("sweep.finished", **report.model_dump())
         return report
+
+    async def _tell(self, fired: TimerFired) -> None:
+        try:
+            await tell(self._client, fired.tenant_id, fired.ticket_id)
+        except RPCError:  # its own timer will ring; the others must not wait for that
+            log.exception("sweep.not_told", ticket_id=str(fired.ticket_id))
