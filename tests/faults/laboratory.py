@@ -144,13 +144,10 @@ class Lab:
         async def all_poll() -> bool:
             answer = await client.workflow_service.describe_task_queue(question)
             polling = {poller.identity.partition("@")[0] for poller in answer.pollers}
-            return {str(leader.pid) for leader in self._workers()} <= polling
+            workers = [self.processes(name) for name in self.parts if name.startswith("worker")]
+            return all(found and str(found[0].pid) in polling for found in workers)
 
         await eventually(all_poll, within=RECOVERY_SECONDS, what="polling workers")
-
-    def _workers(self) -> list[psutil.Process]:
-        names = (name for name in self.parts if name.startswith("worker"))
-        return [process for name in names for process in self.processes(name)[:1]]
 
     async def make_current(self) -> None:
         """Send every ticket to the workers of the present release."""
