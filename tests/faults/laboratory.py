@@ -43,13 +43,15 @@ DATABASE, ENGINE = "DISPATCH_DATABASE_URL", "DISPATCH_TEMPORAL_ADDRESS"
 DEPLOYMENT, BUILD = "DISPATCH_WORKER_DEPLOYMENT_NAME", "DISPATCH_WORKER_BUILD_ID"
 DEPLOYMENT_NAME = "dispatch-lab"
 RECOVERY_SECONDS = 90.0
-RAMP_SECONDS = 3.0
+ROUTING_SECONDS = 0.25  # between two looks that the engine's own workflows must answer
+RAMP_SECONDS = 10.0
 SUGGEST_AFTER_EVENTS = 80
 DYNAMIC_CONFIG = (
     f"limit.historyCount.suggestContinueAsNew={SUGGEST_AFTER_EVENTS}",
     'matching.wv.VersionDrainageStatusVisibilityGracePeriod="1s"',
     'matching.wv.VersionDrainageStatusRefreshInterval="1s"',
 )
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # a release comes with its bytecode
 NOT_NOW = (RPCError, RuntimeError, TimeoutError)
 
 
@@ -147,7 +149,9 @@ class Lab:
             workers = [self.processes(name) for name in self.parts if name.startswith("worker")]
             return all(found and str(found[0].pid) in polling for found in workers)
 
-        await eventually(all_poll, within=RECOVERY_SECONDS, what="polling workers")
+        await eventually(
+            all_poll, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="polling workers"
+        )
 
     async def make_current(self) -> None:
         """Send every ticket to the workers of the present release."""
@@ -202,11 +206,13 @@ class Lab:
             status = answer.worker_deployment_version_info.drainage_info.status
             return status == VersionDrainageStatus.VERSION_DRAINAGE_STATUS_DRAINED
 
-        await eventually(is_drained, within=RECOVERY_SECONDS, what="a drained version")
+        await eventually(
+            is_drained, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="a drained version"
+        )
 
     def _environment(self, number: int) -> dict[str, str]:
         wires = {name: wire.url for name, wire in self.cables.items()} if number else {}
-        return {**self.env, **wires}
+        return {**self.env, **wires, **COMPILED}
 
 
 @asynccontextmanager
@@ -261,7 +267,9 @@ async def _accepted(call: Callable[[_R], Awaitable[object]], request: _R) -> Non
             return False
         return True
 
-    await eventually(agrees, within=RECOVERY_SECONDS, what="a routed version")
+    await eventually(
+        agrees, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="a routed version"
+    )
 
 
 async def _start_all(lab: Lab, parts: Iterable[Part]) -> None:

@@ -11,12 +11,11 @@ PATCH = "next-release"
 
 @workflow.defn(name="Ticket")
 class NextTicketWorkflow(TicketWorkflow):
-    """Notes in the memo which release executed the first command."""
+    """Notes in the history, and so in `TemporalChangeVersion`, that this release came by."""
 
     @workflow.init
     def __init__(self, start: TicketStart) -> None:
         super().__init__(start)
-        self._noted = False
 
     @workflow.run
     async def run(self, start: TicketStart) -> TicketView | None:
@@ -24,7 +23,5 @@ class NextTicketWorkflow(TicketWorkflow):
         return await super().run(start)
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
-        if workflow.patched(PATCH) and not self._noted:
-            self._noted = True
-            workflow.upsert_memo({"release": PATCH})
+        workflow.patched(PATCH)
         return await super()._execute(signed)
