@@ -60,6 +60,12 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     yield from _evidence()
     yield Operation("/tools/{name}", "post", _tool_call(call_codes))
     yield from _health()
+    yield from _monitoring()
+    yield _dossier()
+    yield from _invoices()
+
+
+def _monitoring() -> Iterator[Operation]:
     metrics = _guarded("Counters of this process", answer(reference("Metrics")), IDENTITY)
     yield Operation("/metrics", "get", metrics)
     text = answer(TEXT, media_type=PLAIN)
@@ -69,8 +75,6 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     codes = (*IDENTITY, Code.DATABASE_UNAVAILABLE)
     alerts = _guarded("The alerts", answer(reference("Alerts")), codes)
     yield Operation("/ops/alerts", "get", alerts)
-    yield _dossier()
-    yield from _invoices()
     runbook = _open("A runbook", answer(TEXT, media_type=MARKDOWN))
     runbook["parameters"] = [path_parameter("file")]
     runbook["responses"] |= errors([Code.NOT_FOUND])

@@ -1,6 +1,7 @@
 """`dispatch verify`: the re-check of everything recorded."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -47,6 +48,13 @@ def verify(
     done, faults = run(_verify(url, scope, anchors, quiet=as_json))
     if ticket is not None and not any(done.rows.values()):
         raise failed(f"nothing is recorded of ticket {ticket}")
+    _tell(done, anchors, faults, as_json=as_json)
+    raise typer.Exit(Exit.FAILED if faults else Exit.DONE)
+
+
+def _tell(
+    done: Verification, anchors: LogVerification | None, faults: Sequence[Fault], *, as_json: bool
+) -> None:
     rate = done.rows["audit_events"] / done.seconds if done.seconds else 0.0
     if as_json:
         document = {
@@ -66,7 +74,6 @@ def verify(
             counts = f"{anchors.rows:,} anchored rows, {anchors.checkpoints:,} checkpoints"
             typer.echo(f"checked {counts} in {anchors.seconds:.1f} s")
         typer.echo(f"TAMPERED: {len(faults)} faults" if faults else "whole")
-    raise typer.Exit(Exit.FAILED if faults else Exit.DONE)
 
 
 def _anchors(url: str, data_dir: Path) -> LogVerification | None:

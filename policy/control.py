@@ -52,15 +52,9 @@ def control(case: Case[ControlPayload], *, paused: bool) -> Decision:
     denial = _ticket_denial(case)
     if denial is not None:
         return denial
-    earlier, (control_id, history_id) = case.facts.control, case.facts.new_ids
+    earlier, (_, history_id) = case.facts.control, case.facts.new_ids
     was_paused = earlier is not None and earlier.is_paused
-    row = UpsertAutonomy(
-        id=control_id if earlier is None else earlier.id,
-        is_paused=paused,
-        created_at=case.facts.now if earlier is None else earlier.created_at,
-        updated_at=case.facts.now,
-        **_common(case),
-    )
+    row = _row(case, paused=paused)
     said = _said(case, paused=paused)
     history = InsertAutonomyHistory(
         id=history_id,
@@ -88,6 +82,17 @@ def control(case: Case[ControlPayload], *, paused: bool) -> Decision:
             **now,
             "history_id": str(history_id),
         },
+    )
+
+
+def _row(case: Case[ControlPayload], *, paused: bool) -> UpsertAutonomy:
+    earlier, (new_id, _) = case.facts.control, case.facts.new_ids
+    return UpsertAutonomy(
+        id=new_id if earlier is None else earlier.id,
+        is_paused=paused,
+        created_at=case.facts.now if earlier is None else earlier.created_at,
+        updated_at=case.facts.now,
+        **_common(case),
     )
 
 

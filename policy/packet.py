@@ -27,7 +27,6 @@ def closeout_packet(
     override_flags: Mapping[str, Any],
 ) -> UpsertArtifact:
     """Return the packet of a ticket that is being closed; evidence stands in it as sealed."""
-    evidence = case.facts.evidence
     context = case.facts.completion
     payload: dict[str, Any] = {
         "ticket_id": str(ticket.id),
@@ -37,45 +36,11 @@ def closeout_packet(
         "generated_at": instant(case.facts.now),
         "actor_ids": _actor(case),
         "override_flags": dict(override_flags),
-        "timestamps": {
-            "generated_at": instant(case.facts.now),
-            "ticket_created_at": instant(ticket.created_at),
-            "ticket_updated_at": instant(ticket.updated_at),
-            "close_transition_at": instant(case.facts.now),
-        },
-        "evidence_summary": {
-            "total_items": len(evidence),
-            "immutable_items": len(evidence),
-            **requirements(case.bundle, gate),
-            "evidence_items": len(evidence),
-            "provided_evidence_keys": list(gate.provided_evidence_keys),
-        },
-        "required_evidence_checklist_status": {
-            **gate.shape(),
-            "invalid_evidence_refs": list(gate.invalid_evidence_refs),
-            "signature_satisfied": gate.signature_satisfied,
-            "no_signature_reason": gate.no_signature_reason,
-            **requirements(case.bundle, gate),
-        },
-        "closeout_check": gate.shape(),
+        "timestamps": _timestamps(case, ticket),
         "closeout_context": None if context is None else dict(context.request),
-        "evidence_validation": {
-            "signature_satisfied": gate.signature_satisfied,
-            "invalid_evidence_refs": list(gate.invalid_evidence_refs),
-        },
-        "evidence_items": len(evidence),
+        **_gate(case, gate),
+        **_evidence(case, gate),
         "state_history_summary": _history(case, ticket),
-        "evidence": [
-            {
-                "id": str(item.id),
-                "kind": item.kind,
-                "uri": item.uri,
-                "checksum": item.checksum,
-                "evidence_key": item.evidence_key,
-                "immutable": True,
-            }
-            for item in evidence
-        ],
     }
     return UpsertArtifact(
         ticket_id=ticket.id,
@@ -112,6 +77,59 @@ def _actor(case: Case[Any]) -> dict[str, str]:
         "actor_id": case.actor.actor_id,
         "actor_type": case.actor.actor_type.value,
         "actor_role": case.actor.actor_role.value,
+    }
+
+
+def _timestamps(case: Case[Any], ticket: Ticket) -> dict[str, str | None]:
+    return {
+        "generated_at": instant(case.facts.now),
+        "ticket_created_at": instant(ticket.created_at),
+        "ticket_updated_at": instant(ticket.updated_at),
+        "close_transition_at": instant(case.facts.now),
+    }
+
+
+def _gate(case: Case[Any], gate: GateResult) -> dict[str, Any]:
+    """Return what the gate found, in all the places where clients look for it."""
+    invalid = list(gate.invalid_evidence_refs)
+    return {
+        "closeout_check": gate.shape(),
+        "required_evidence_checklist_status": {
+            **gate.shape(),
+            "invalid_evidence_refs": invalid,
+            "signature_satisfied": gate.signature_satisfied,
+            "no_signature_reason": gate.no_signature_reason,
+            **requirements(case.bundle, gate),
+        },
+        "evidence_validation": {
+            "signature_satisfied": gate.signature_satisfied,
+            "invalid_evidence_refs": invalid,
+        },
+    }
+
+
+def _evidence(case: Case[Any], gate: GateResult) -> dict[str, Any]:
+    evidence = case.facts.evidence
+    return {
+        "evidence_summary": {
+            "total_items": len(evidence),
+            "immutable_items": len(evidence),
+            **requirements(case.bundle, gate),
+            "evidence_items": len(evidence),
+            "provided_evidence_keys": list(gate.provided_evidence_keys),
+        },
+        "evidence_items": len(evidence),
+        "evidence": [
+            {
+                "id": str(item.id),
+                "kind": item.kind,
+                "uri": item.uri,
+                "checksum": item.checksum,
+                "evidence_key": item.evidence_key,
+                "immutable": True,
+            }
+            for item in evidence
+        ],
     }
 
 

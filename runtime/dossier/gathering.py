@@ -1,6 +1,6 @@
 """Gathering: everything that is recorded about one ticket, in one snapshot of its tenant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -90,35 +90,22 @@ async def gather(
     rows = await conn.fetch(EVENTS, subject)
     if not rows:
         return None
+    now = rows[-1]["created_at"]
     events = [timeline_shape(dict(row)) | {"hash": row["hash"]} for row in rows]
     indexes = [row["log_index"] for row in rows]
-    anchored = [index for index in indexes if index is not None]
-    checkpoint, places = await prove(conn, anchored)
+    checkpoint, places = await prove(conn, [index for index in indexes if index is not None])
     evidence = [Evidence(**row) for row in await conn.fetch(EVIDENCE, subject)]
     hashes = {event["policy_bundle_sha256"] for event in events}
     bundles = {row["sha256"]: row["document"] for row in await conn.fetch(BUNDLES, list(hashes))}
-    site, account = (
-        await _one(conn, SITE, ticket.site_id),
-        await _one(conn, ACCOUNT, ticket.account_id),
-    )
     completion = _completion(events)
-    excepted = await conn.fetch(EXCEPTED, subject)
-    facts = Facts(
-        now=rows[-1]["created_at"],
-        ticket=ticket,
-        audit_id=subject,  # nothing is written that would need new ids
-        new_ids=(subject, subject),
-        evidence=tuple(evidence),
-        excepted_keys=frozenset(row["key"] for row in excepted),
-        completion=completion,
-    )
+    facts = await _facts(conn, ticket, now, evidence, completion)
     gate = run_gate(bundle, facts, stored_attempt(completion, needed=False), all_uris=True)
     record = Record(
-        ticket=ticket_shape(bundle, ticket, facts.now, await _clock(conn, ticket, always=False)),
-        site=site,
-        account=account,
+        ticket=ticket_shape(bundle, ticket, now, await _clock(conn, ticket, always=False)),
+        site=await _one(conn, SITE, ticket.site_id),
+        account=await _one(conn, ACCOUNT, ticket.account_id),
         technician=await conn.fetchval(TECHNICIAN, ticket.assigned_tech_id),
-        sla=await _sla(conn, bundle, ticket, facts.now),
+        sla=await _sla(conn, bundle, ticket, now),
         approvals=await _listed(conn, APPROVALS, subject),
         escalations=await _listed(conn, ESCALATIONS, subject),
         completion=dict(completion.request) if completion else None,
@@ -162,6 +149,26 @@ async def _hashes(conn: Connection, spans: Iterable[Span]) -> dict[Span, bytes]:
     for start, end, node in await conn.fetch(NODES, starts, ends):
         known[Span(start, end)] = node
     return known
+
+
+async def _facts(
+    conn: Connection,
+    ticket: Ticket,
+    now: datetime,
+    evidence: Sequence[Evidence],
+    completion: CompletionContext | None,
+) -> Facts:
+    """Return what the closeout gate looks at, as of an instant."""
+    excepted = await conn.fetch(EXCEPTED, ticket.id)
+    return Facts(
+        now=now,
+        ticket=ticket,
+        audit_id=ticket.id,  # nothing is written that would need new ids
+        new_ids=(ticket.id, ticket.id),
+        evidence=tuple(evidence),
+        excepted_keys=frozenset(row["key"] for row in excepted),
+        completion=completion,
+    )
 
 
 def _completion(events: list[dict[str, Any]]) -> CompletionContext | None:

@@ -53,6 +53,13 @@ NO_TOOLS = (
     "a%0d%0ab",
 )
 ODD_VALUES = ({"$ne": None}, [[INJECTION]], True, -1.5, "\0", "x" * 10_001)
+CYRILLIC_ROLE = "d\N{CYRILLIC SMALL LETTER I}spatcher"
+ODD_CLAIMS: tuple[Mapping[str, Any], ...] = (
+    *({"role": "dispatcher\0"}, {"sub": " "}, {"sub": "x" * 201}),
+    *({"exp": 1}, {"exp": "never"}, {"nbf": 2**40}),
+    *({"tenant_id": "../default"}, {"technician_id": "1"}, {"actor_type": "GOD"}),
+    *({"scope": "*"}, {"scope": {"account_ids": "all"}}, {"scope": {"account_ids": {}}}),
+)
 BROKEN_BODIES = {
     "cut off": b'{"reason": ',
     "twice the same member": b'{"reason": "a", "reason": "b"}',
@@ -93,7 +100,7 @@ def corpus(target: Target) -> Iterator[Hostile]:
     """Yield every call."""
     for make in (
         *(_smuggled_tools, _lookalike_tools, _escalated_roles, _injected_arguments, _forced_states),
-        *(_tricky_paths, _tricky_methods, _keys, _bodies, _tokens, _scopes),
+        *(_tricky_paths, _tricky_methods, _keys, _bodies, _forged_tokens, _odd_claims, _scopes),
     ):
         yield from make(target)
 
@@ -220,8 +227,8 @@ def _bodies(target: Target) -> Iterator[Hostile]:
         yield Hostile(f"body {text!r}", Code.INVALID_REQUEST, cancel, text, dev("dispatcher"))
 
 
-def _tokens(target: Target) -> Iterator[Hostile]:
-    gateway, path = target.gateway, f"/tickets/{target.ticket}/cancel"
+def _forged_tokens(target: Target) -> Iterator[Hostile]:
+    gateway = target.gateway
     good = gateway.bearer("dispatcher")["Authorization"]
     head, _, mac = good.removeprefix("Bearer ").split(".")
     claims = jwt.decode(good.removeprefix("Bearer "), options={"verify_signature": False})
@@ -239,37 +246,27 @@ def _tokens(target: Target) -> Iterator[Hostile]:
         "rubbish": "a.b.c",
         "a very long one": "a" * 20_000,
     }
+    path = f"/tickets/{target.ticket}/cancel"
     for what, token in forged.items():
         headers = bearing({"Authorization": f"Bearer {token}"}, *dev("dispatcher")[:2])
         yield Hostile(what, Code.INVALID_AUTH_TOKEN, path, CANCEL, headers, logged=False)
-    for change in (
-        *({"role": each} for each in ("root", "dispatcher,admin", "*", "", ["admin"])),
-        *({"role": each} for each in (None, {"$ne": 1}, "d\N{CYRILLIC SMALL LETTER I}spatcher")),
+
+
+def _odd_claims(target: Target) -> Iterator[Hostile]:
+    roles = ("root", "dispatcher,admin", "*", "", ["admin"], None, {"$ne": 1}, CYRILLIC_ROLE)
+    for dimension, change in (
+        *(("role", {"role": role}) for role in roles),
+        *((None, change) for change in ODD_CLAIMS),
     ):
-        headers = bearing(_with(gateway, change))
         yield Hostile(
             str(change),
             Code.INVALID_AUTH_CLAIMS,
-            path,
+            f"/tickets/{target.ticket}/cancel",
             CANCEL,
-            headers,
+            bearing(_with(target.gateway, change)),
             logged=False,
-            dimension="role",
+            dimension=dimension,
         )
-    for change in (
-        *(
-            {"role": "dispatcher\0"},
-            {"exp": 1},
-            {"exp": "never"},
-            {"nbf": 2**40},
-            {"sub": " "},
-            {"sub": "x" * 201},
-        ),
-        *({"tenant_id": "../default"}, {"technician_id": "1"}, {"actor_type": "GOD"}),
-        *({"scope": "*"}, {"scope": {"account_ids": "all"}}, {"scope": {"account_ids": {}}}),
-    ):
-        headers = bearing(_with(gateway, change))
-        yield Hostile(str(change), Code.INVALID_AUTH_CLAIMS, path, CANCEL, headers, logged=False)
 
 
 def _with(gateway: TestGateway, change: Any) -> dict[str, str]:  # noqa: ANN401  claims
