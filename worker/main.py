@@ -40,7 +40,7 @@ from workflows.ticket import TicketWorkflow
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
 POLLERS = 20
 STICKY_RATIO = 0.5
-STICKY_LIMIT = timedelta(seconds=5)
+STICKY_LIMIT = timedelta(seconds=2)
 GRACE = timedelta(seconds=10)
 CACHED_WORKFLOWS = 2000
 TASKS = 32
@@ -50,7 +50,8 @@ def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> 
     """Return a worker of the configured task queue.
 
     The pollers and the sticky ratio keep a new ticket's first task from starving behind cached
-    ones under load; few tasks at once keep the rest with the engine, where waiting costs nothing;
+    ones under load; few tasks at once keep the rest with the engine, where waiting costs nothing; a
+    ticket waits for the worker that knows it no longer than STICKY_LIMIT, should that one be dead;
     our pure modules pass through the sandbox, which would load each per ticket.
     """
     bundle, deployment = installed_bundle(settings), deployment_of(settings)
