@@ -6,6 +6,7 @@ from typing import Any
 from policy.bundle import Bundle
 from policy.canonical import sha256_hex
 from policy.case import Case
+from policy.facts import Evidence
 from policy.gate import SIGNATURE_KEY, GateResult
 from policy.model import Ticket
 from policy.shapes import instant
@@ -37,10 +38,14 @@ def closeout_packet(
         "actor_ids": _actor(case),
         "override_flags": dict(override_flags),
         "timestamps": _timestamps(case, ticket),
+        "evidence_summary": _evidence_summary(case, gate),
+        "required_evidence_checklist_status": _checklist_status(case, gate),
+        "closeout_check": gate.shape(),
         "closeout_context": None if context is None else dict(context.request),
-        **_gate(case, gate),
-        **_evidence(case, gate),
+        "evidence_validation": _validation(gate),
+        "evidence_items": len(case.facts.evidence),
         "state_history_summary": _history(case, ticket),
+        "evidence": [_item(item) for item in case.facts.evidence],
     }
     return UpsertArtifact(
         ticket_id=ticket.id,
@@ -89,47 +94,41 @@ def _timestamps(case: Case[Any], ticket: Ticket) -> dict[str, str | None]:
     }
 
 
-def _gate(case: Case[Any], gate: GateResult) -> dict[str, Any]:
-    """Return what the gate found, in all the places where clients look for it."""
-    invalid = list(gate.invalid_evidence_refs)
+def _evidence_summary(case: Case[Any], gate: GateResult) -> dict[str, Any]:
+    count = len(case.facts.evidence)
     return {
-        "closeout_check": gate.shape(),
-        "required_evidence_checklist_status": {
-            **gate.shape(),
-            "invalid_evidence_refs": invalid,
-            "signature_satisfied": gate.signature_satisfied,
-            "no_signature_reason": gate.no_signature_reason,
-            **requirements(case.bundle, gate),
-        },
-        "evidence_validation": {
-            "signature_satisfied": gate.signature_satisfied,
-            "invalid_evidence_refs": invalid,
-        },
+        "total_items": count,
+        "immutable_items": count,
+        **requirements(case.bundle, gate),
+        "evidence_items": count,
+        "provided_evidence_keys": list(gate.provided_evidence_keys),
     }
 
 
-def _evidence(case: Case[Any], gate: GateResult) -> dict[str, Any]:
-    evidence = case.facts.evidence
+def _checklist_status(case: Case[Any], gate: GateResult) -> dict[str, Any]:
     return {
-        "evidence_summary": {
-            "total_items": len(evidence),
-            "immutable_items": len(evidence),
-            **requirements(case.bundle, gate),
-            "evidence_items": len(evidence),
-            "provided_evidence_keys": list(gate.provided_evidence_keys),
-        },
-        "evidence_items": len(evidence),
-        "evidence": [
-            {
-                "id": str(item.id),
-                "kind": item.kind,
-                "uri": item.uri,
-                "checksum": item.checksum,
-                "evidence_key": item.evidence_key,
-                "immutable": True,
-            }
-            for item in evidence
-        ],
+        **gate.shape(),
+        **_validation(gate),
+        "no_signature_reason": gate.no_signature_reason,
+        **requirements(case.bundle, gate),
+    }
+
+
+def _validation(gate: GateResult) -> dict[str, Any]:
+    return {
+        "signature_satisfied": gate.signature_satisfied,
+        "invalid_evidence_refs": list(gate.invalid_evidence_refs),
+    }
+
+
+def _item(item: Evidence) -> dict[str, Any]:
+    return {
+        "id": str(item.id),
+        "kind": item.kind,
+        "uri": item.uri,
+        "checksum": item.checksum,
+        "evidence_key": item.evidence_key,
+        "immutable": True,
     }
 
 

@@ -49,10 +49,9 @@ TASKS = 32
 def build_worker(client: Client, settings: Settings, pool: Pool, key: bytes) -> Worker:
     """Return a worker of the configured task queue.
 
-    The pollers and the sticky ratio keep a new ticket's first task from starving behind cached
-    ones under load; few tasks at once keep the rest with the engine, where waiting costs nothing; a
-    ticket waits for the worker that knows it no longer than STICKY_LIMIT, should that one be dead;
-    our pure modules pass through the sandbox, which would load each per ticket.
+    Pollers and sticky ratio keep a new ticket's first task from starving; few tasks at once keep
+    the rest with the engine, where waiting costs nothing; STICKY_LIMIT is how long a ticket waits
+    for a worker that is dead; the sandbox would load our pure modules anew for each ticket.
     """
     bundle, deployment = installed_bundle(settings), deployment_of(settings)
     store = EvidenceStore(settings)
