@@ -29,6 +29,7 @@ def closeout_packet(
 ) -> UpsertArtifact:
     """Return the packet of a ticket that is being closed; evidence stands in it as sealed."""
     context = case.facts.completion
+    required = requirements(case.bundle, gate)
     payload: dict[str, Any] = {
         "ticket_id": str(ticket.id),
         "ticket_state": ticket.state.value,
@@ -38,8 +39,8 @@ def closeout_packet(
         "actor_ids": _actor(case),
         "override_flags": dict(override_flags),
         "timestamps": _timestamps(case, ticket),
-        "evidence_summary": _evidence_summary(case, gate),
-        "required_evidence_checklist_status": _checklist_status(case, gate),
+        "evidence_summary": _evidence_summary(case, gate, required),
+        "required_evidence_checklist_status": _checklist_status(gate, required),
         "closeout_check": gate.shape(),
         "closeout_context": None if context is None else dict(context.request),
         "evidence_validation": _validation(gate),
@@ -94,23 +95,25 @@ def _timestamps(case: Case[Any], ticket: Ticket) -> dict[str, str | None]:
     }
 
 
-def _evidence_summary(case: Case[Any], gate: GateResult) -> dict[str, Any]:
+def _evidence_summary(
+    case: Case[Any], gate: GateResult, required: Mapping[str, Any]
+) -> dict[str, Any]:
     count = len(case.facts.evidence)
     return {
         "total_items": count,
         "immutable_items": count,
-        **requirements(case.bundle, gate),
+        **required,
         "evidence_items": count,
         "provided_evidence_keys": list(gate.provided_evidence_keys),
     }
 
 
-def _checklist_status(case: Case[Any], gate: GateResult) -> dict[str, Any]:
+def _checklist_status(gate: GateResult, required: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **gate.shape(),
         **_validation(gate),
         "no_signature_reason": gate.no_signature_reason,
-        **requirements(case.bundle, gate),
+        **required,
     }
 
 

@@ -149,9 +149,7 @@ class Lab:
             workers = [self.processes(name) for name in self.parts if name.startswith("worker")]
             return all(found and str(found[0].pid) in polling for found in workers)
 
-        await eventually(
-            all_poll, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="polling workers"
-        )
+        await _routed(all_poll, "polling workers")
 
     async def make_current(self) -> None:
         """Send every ticket to the workers of the present release."""
@@ -206,9 +204,7 @@ class Lab:
             status = answer.worker_deployment_version_info.drainage_info.status
             return status == VersionDrainageStatus.VERSION_DRAINAGE_STATUS_DRAINED
 
-        await eventually(
-            is_drained, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="a drained version"
-        )
+        await _routed(is_drained, "a drained version")
 
     def _environment(self, number: int) -> dict[str, str]:
         wires = {name: wire.url for name, wire in self.cables.items()} if number else {}
@@ -267,9 +263,12 @@ async def _accepted(call: Callable[[_R], Awaitable[object]], request: _R) -> Non
             return False
         return True
 
-    await eventually(
-        agrees, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what="a routed version"
-    )
+    await _routed(agrees, "a routed version")
+
+
+async def _routed(question: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for what the engine says of its workers and their versions."""
+    await eventually(question, within=RECOVERY_SECONDS, every=ROUTING_SECONDS, what=what)
 
 
 async def _start_all(lab: Lab, parts: Iterable[Part]) -> None:
