@@ -28,13 +28,13 @@ test: $(READY) ## run every test
 	$(BIN)/pytest
 
 fuzz: $(READY) ## call everything at random, CALLS=20000 times
-	FUZZ_CALLS=$(CALLS) $(BIN)/pytest tests/integration/test_fuzz.py
+	FUZZ_CALLS=$(CALLS) $(BIN)/pytest tests/integration/hostile/test_fuzz.py
 
 oracle: $(READY) ## compare the SLA clock with counting by the minute, CASES=1000000 times
-	$(BIN)/python -m tests.unit.clock_cases $(CASES)
+	$(BIN)/python -m tests.unit.clock.cases $(CASES)
 
 tamper: $(READY) ## change one byte of a dossier at random, CASES=10000 times
-	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/test_dossier_verifier.py -k every_changed_byte --timeout 3600
+	TAMPER_CASES=$(CASES) $(BIN)/pytest tests/integration/dossier/test_dossier_verifier.py -k every_changed_byte --timeout 3600
 
 uploads: $(READY) ## upload FILES=1000 files of up to 50 MB over a bad wire, from clients that are killed
 	UPLOAD_STORM_FILES=$(FILES) $(BIN)/pytest -s tests/faults/test_upload_storm.py
@@ -55,7 +55,7 @@ types: $(READY) ## check types
 	$(BIN)/mypy .
 
 docs: $(READY) ## write docs/toolset.md anew from the policy bundle
-	$(BIN)/python -m api.toolset_page > docs/toolset.md
+	$(BIN)/python -m api.openapi.toolset_page > docs/toolset.md
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench

@@ -10,31 +10,31 @@ from starlette.responses import Response
 from starlette.routing import Route as AsgiRoute
 from starlette.types import ASGIApp
 
-from api.agents_door import PATH as AGENTS_DOOR
-from api.agents_door import AgentsDoor
-from api.auth import Authenticator
-from api.command_status import command_status
-from api.context import PRODUCTION_HEADERS, SECURITY_HEADERS
-from api.counters import Counters
-from api.escalations import escalations
-from api.opening import opened
-from api.routes_codec import codec_routes
-from api.routes_docs import docs_routes
-from api.routes_dossier import dossier_routes
-from api.routes_evidence import evidence_routes
-from api.routes_health import health_routes
-from api.routes_invoice import invoice_routes
-from api.routes_ops import ops_routes
-from api.routes_sms import sms_routes
-from api.routes_surface import surface_routes
-from api.routes_tools import tool_routes
-from api.serving import Route, Serving, not_found, served, trail_of
-from policy.bundle import Bundle
+from api.identity.authenticator import Authenticator
+from api.lifespan import opened
+from api.openapi.routes import docs_routes
+from api.routes.agents_door import PATH as AGENTS_DOOR
+from api.routes.agents_door import AgentsDoor
+from api.routes.codec import codec_routes
+from api.routes.commands import command_status
+from api.routes.dossier import dossier_routes
+from api.routes.escalations import escalations
+from api.routes.evidence import evidence_routes
+from api.routes.health import health_routes
+from api.routes.invoice import invoice_routes
+from api.routes.ops import ops_routes
+from api.routes.sms import sms_routes
+from api.routes.tools import tool_routes
+from api.routes.tools_by_name import surface_routes
+from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS
+from api.wire.counters import Counters
+from api.wire.serving import Route, Serving, not_found, served, trail_of
 from policy.codes import CODES, Code
+from policy.rules.bundle import Bundle
+from runtime.bundle import installed_bundle
 from runtime.environment import Mode
-from runtime.policy import installed_bundle
 from runtime.settings import Settings
-from runtime.tracing import Tracing, open_tracing
+from runtime.telemetry.tracing import Tracing, open_tracing
 
 
 def create_app(settings: Settings) -> ASGIApp:

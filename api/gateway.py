@@ -6,22 +6,22 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from api.alerts import Alerts
-from api.counters import Counters
-from api.errors import ApiError
-from api.health import Health
-from api.pipeline import Call, Pipeline
-from api.read_tools import ReadTools
-from api.serving import trail_of
-from api.surface import ToolSurface
-from policy.bundle import Bundle, ToolRule
+from api.command.pipeline import Call, Pipeline
+from api.ops.alerts import Alerts
+from api.ops.health import Health
+from api.reads.surface import ToolSurface
+from api.reads.tools import ReadTools
+from api.wire.counters import Counters
+from api.wire.errors import ApiError
+from api.wire.serving import trail_of
+from policy.billing.price_list import PriceList
 from policy.codes import Code
 from policy.model import Actor, Role
-from policy.pricing import PriceList
+from policy.rules.bundle import Bundle, ToolRule
 from policy.values import parse_uuid
-from runtime.database import Pool
-from runtime.dossier.builder import Dossiers
-from runtime.evidence_vault import EvidenceVault
+from records.dossier.builder import Dossiers
+from records.evidence.keeping import EvidenceVault
+from runtime.postgres.pool import Pool
 from runtime.settings import Settings
 
 

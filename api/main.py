@@ -8,8 +8,8 @@ import uvicorn
 from api.app import create_app
 from runtime.environment import ConfigurationError
 from runtime.garbage import spare_long_lived
-from runtime.logging import configure_logging
 from runtime.settings import load_settings
+from runtime.telemetry.logging import configure_logging
 
 
 def main() -> None:

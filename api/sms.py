@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.statements import SET_TENANT
-from policy.bundle import Bundle
 from policy.model import ActorType, Role
+from policy.rules.bundle import Bundle
 from policy.values import BlankableText, Name, PayloadModel, format_datetime
-from runtime.chain import Author, Locked, append_event, lock_chain
-from runtime.database import Connection, Pool
+from records.audit.appending import Author, Locked, append_event, lock_chain
+from runtime.postgres.pool import Connection, Pool
 
 ACTOR_ID = "dispatch-sms-webhook"
 INBOUND_TOOL, STATUS_TOOL = "sms.inbound", "sms.status"

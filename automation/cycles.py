@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import structlog
 
+from automation.client import Gateway, GatewayError
 from automation.dispatching import Dispatching, Outcome
-from automation.gateway import Gateway, GatewayError
 from automation.tally import Tally
 from runtime.settings import Settings
 

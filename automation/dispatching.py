@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from automation.gateway import Gateway, GatewayError, derived_key
+from automation.client import Gateway, GatewayError, derived_key
 from automation.tally import Tally
-from policy.autonomy import LEVEL_SCOPE
-from policy.bundle import Bundle
+from policy.autonomy.verdict import LEVEL_SCOPE
 from policy.codes import CODES, Code
-from policy.ladder import Verdict
 from policy.model import State
+from policy.rules.autonomy import Verdict
+from policy.rules.bundle import Bundle
 
 RECOMMEND, DISPATCH = "assignment.recommend", "assignment.dispatch"
 ANY_SERVICE = "DEFAULT"

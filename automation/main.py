@@ -7,14 +7,14 @@ import sys
 
 import structlog
 
+from automation.client import Gateway, http_client
 from automation.cycles import Cycles
 from automation.dispatching import Dispatching
-from automation.gateway import Gateway, http_client
 from automation.tally import Tally
+from runtime.bundle import installed_bundle
 from runtime.environment import ConfigurationError
-from runtime.logging import configure_logging
-from runtime.policy import installed_bundle
 from runtime.settings import Settings, load_settings
+from runtime.telemetry.logging import configure_logging
 
 SERVICE = "dispatch-worker"
 STOPPED, FORCED = 0, 1

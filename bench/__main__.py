@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from temporalio.client import Client
 
 from bench.accounting import account, anchoring, replays
-from bench.floor_client import FloorClient
-from bench.floor_worker import floor_worker
+from bench.floor.client import FloorClient
+from bench.floor.worker import floor_worker
 from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
 from bench.report import BUSY, Report, conclude
 from bench.rounds import FULL, QUICK, Bench, Kind, Plan

@@ -16,9 +16,9 @@ from temporalio.client import Client
 from bench.lifecycle import LIFECYCLE_COMMANDS, Caller, HttpPath, create
 from bench.load import Round, Ticket, run_round
 from bench.machine import Machine
-from runtime.anchoring import AT_ONCE, Anchoring
-from runtime.database import create_pool
-from runtime.signing_keys import signing_keys
+from records.audit.anchoring import AT_ONCE, Anchoring
+from records.audit.signing_keys import signing_keys
+from runtime.postgres.pool import create_pool
 from runtime.stack.state import ensure_secrets
 
 POLL_SECONDS = 0.1

@@ -19,17 +19,17 @@ import asyncpg
 import orjson
 import structlog
 
-from policy.audit_chain import ChainCheck
-from policy.audit_row import Chain, chained
-from policy.bundle import load_bundle
+from policy.audit.chain import ChainCheck
+from policy.audit.row import Chain, chained
+from policy.rules.bundle import load_bundle
 from policy.shapes import timeline_shape
-from runtime.anchoring import Anchoring
-from runtime.database import create_pool, migrate
+from records.audit.anchored_log import LogVerification
+from records.audit.anchoring import Anchoring
+from records.audit.signing_keys import SigningKeys
+from records.audit.verification import Verification
 from runtime.key_ring import new_key
-from runtime.log_verification import LogVerification
-from runtime.signing_keys import SigningKeys
-from runtime.verification import Verification
-from tests.integration.postgres_server import FASTER_THAN_SAFE, start_cluster
+from runtime.postgres.pool import create_pool, migrate
+from tests.integration.servers.postgres_server import FASTER_THAN_SAFE, start_cluster
 
 ROWS = 100_000
 QUEUE = "INSERT INTO proof.queue (audit_event_id) SELECT id FROM audit_events ORDER BY seq"

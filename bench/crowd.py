@@ -1,6 +1,6 @@
 """A crowd: as many open tickets, sites and technicians as a large company has, made by SQL."""
 
-from runtime.database import Connection
+from runtime.postgres.pool import Connection
 
 REGIONS = ("CA", "TX", "NV", "OR", "WA", "AZ", "NY", "FL")
 INCIDENTS = ("DOOR_WONT_LATCH", "AUTO_OPERATOR_FAULT", "HARDWARE_REPLACEMENT", "CLOSER_LEAKING")

@@ -28,9 +28,9 @@ from bench.lifecycle import Caller, Step, evidence, opening_steps, tokens
 from bench.load import Round
 from bench.machine import Machine, on_a_machine, progress
 from bench.wire import Connection
+from policy.deadlines.sla import SlaStatus
 from policy.model import Priority, Role, State
-from policy.sla import SlaStatus
-from runtime.database import Connection as DatabaseConnection
+from runtime.postgres.pool import Connection as DatabaseConnection
 
 T = TypeVar("T")
 TICKETS, TECHNICIANS = 100_000, 2_000

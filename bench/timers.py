@@ -23,12 +23,12 @@ from rich.table import Table
 from bench.load import Round
 from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
 from bench.report import Line, conclude
-from contracts.messages import TicketStart
-from contracts.names import CLOCK_CHANGED, WORKFLOW_TYPE, workflow_id
-from policy.bundle import load_bundle
+from contracts.command import CLOCK_CHANGED, WORKFLOW_TYPE, workflow_id
+from contracts.ticket import TicketStart
 from policy.model import Priority
-from runtime.database import Connection as DatabaseConnection
-from runtime.temporal import connect_temporal
+from policy.rules.bundle import load_bundle
+from runtime.postgres.pool import Connection as DatabaseConnection
+from runtime.temporal.client import connect_temporal
 
 FIGURES = BENCH_DIR / "timers.json"
 FEW, LIMIT_OF_FEW_MS, LIMIT_MS = 1000, 1000, 5000

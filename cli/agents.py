@@ -6,7 +6,7 @@ import typer
 
 from cli.identity import AsRole, TokenFile, identity
 from cli.output import DataDir, run, settings
-from policy.bundle import load_bundle
+from policy.rules.bundle import load_bundle
 from runtime.stack import DEFAULT_DATA_DIR
 
 

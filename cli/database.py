@@ -8,9 +8,9 @@ import orjson
 import typer
 
 from cli.output import DataDir, failed, owner_database_url, run, say, settings
-from policy.bundle import load_bundle
-from runtime import bootstrap as installation
-from runtime.database import migrate as apply_migrations
+from policy.rules.bundle import load_bundle
+from runtime.postgres import bootstrap as installation
+from runtime.postgres.pool import migrate as apply_migrations
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR
 

@@ -7,9 +7,9 @@ import orjson
 import typer
 
 from cli.output import DataDir, Exit, failed, settings
-from policy.dossier_verifier import BadItemError, read_keys, verify
+from policy.dossier.verifier import BadItemError, read_keys, verify
+from records.audit.signing_keys import signing_keys
 from runtime.environment import ConfigurationError
-from runtime.signing_keys import signing_keys
 from runtime.stack import DEFAULT_DATA_DIR
 
 
@@ -25,7 +25,7 @@ def verify_dossier(
 ) -> None:
     """Check a dossier offline, every byte of it, and name the first bad item.
 
-    The file `policy/dossier_verifier.py` does the same alone, with Python's standard library:
+    The file `policy/dossier/verifier.py` does the same alone, with Python's standard library:
     give it to whoever does not trust this installation.
     """
     try:

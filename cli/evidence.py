@@ -10,12 +10,12 @@ from uuid import UUID
 import typer
 
 from cli.output import DataDir, failed, owner_database_url, run, settings
-from runtime.database import owner_transaction
-from runtime.evidence_actions import EvidenceActionError, EvidenceActions, Operator
-from runtime.evidence_vault import EvidenceVault, StoreUnavailableError
-from runtime.policy import installed_bundle
+from records.evidence.keeping import EvidenceVault, StoreUnavailableError
+from records.evidence.owner_actions import EvidenceActionError, EvidenceActions, Operator
+from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
+from runtime.postgres.pool import owner_transaction
 from runtime.stack import DEFAULT_DATA_DIR
-from runtime.store import EvidenceStore
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Item = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the evidence.")]

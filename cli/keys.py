@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from cli.output import DataDir, failed, settings
+from records.audit.signing_keys import VARIABLE, signing_keys
 from runtime.environment import ConfigurationError
 from runtime.key_ring import new_key
-from runtime.signing_keys import VARIABLE, signing_keys
 from runtime.stack import DEFAULT_DATA_DIR
 
 

@@ -5,24 +5,13 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from cli import (
-    agents,
-    database,
-    demo,
-    dossier,
-    drill,
-    evidence,
-    keys,
-    outbox,
-    release,
-    stack,
-    tokens,
-    verify,
-    webhooks,
-)
+from cli import agents, database, dossier, evidence, keys, outbox, stack, tokens, verify, webhooks
+from cli.drill import drill
 from cli.output import Exit
-from cli.tools import add_tools
-from policy.bundle import load_bundle
+from cli.release import check as release
+from cli.scenario import demo
+from cli.tools.commands import add_tools
+from policy.rules.bundle import load_bundle
 
 _TYPER_USAGE = 2
 _DEMO_TECHNICIAN = "00000000-0000-0000-0000-000000000083"

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 
 from cli.output import DataDir, run, settings
 from cli.rows import tenant_transaction
-from policy.delivery import OutboxStatus
+from policy.delivery.retry import OutboxStatus
 from policy.values import format_datetime
 from relay.main import deliver
 from runtime.settings import Settings

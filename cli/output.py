@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 
-from policy.bundle import BundleError
-from runtime.bootstrap import BootstrapError
-from runtime.database import DatabaseError
+from policy.rules.bundle import BundleError
 from runtime.environment import ConfigurationError
+from runtime.postgres.bootstrap import BootstrapError
+from runtime.postgres.pool import DatabaseError
 from runtime.settings import Settings, load_settings
 from runtime.stack import DEFAULT_DATA_DIR, StackError, read_client
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from contracts.statements import SET_TENANT
-from runtime.database import Connection, create_pool
+from runtime.postgres.pool import Connection, create_pool
 from runtime.settings import Settings
 
 

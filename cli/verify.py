@@ -10,14 +10,14 @@ import orjson
 import typer
 
 from cli.output import DataDir, Exit, failed, owner_database_url, run, say, settings
-from policy.audit_chain import Fault
-from policy.bundle import load_bundle
+from policy.audit.chain import Fault
+from policy.rules.bundle import load_bundle
+from records.audit.anchored_log import LogVerification
+from records.audit.signing_keys import VARIABLE, signing_keys
+from records.audit.verification import Scope, Verification
 from runtime.environment import ConfigurationError
-from runtime.log_verification import LogVerification
-from runtime.signing_keys import VARIABLE, signing_keys
+from runtime.objects.vault import open_vault
 from runtime.stack import DEFAULT_DATA_DIR
-from runtime.vault import open_vault
-from runtime.verification import Scope, Verification
 
 _PROGRESS_SECONDS = 2.0
 

@@ -4,7 +4,15 @@ from abc import ABC, abstractmethod
 
 from temporalio import activity
 
-from contracts.messages import (
+from contracts.command import (
+    AUDIT_EVIDENCE,
+    ESCALATE,
+    EXECUTE_COMMAND,
+    MEASURE_TIMERS,
+    SWEEP_DEADLINES,
+    SWEEP_UPLOADS,
+)
+from contracts.ticket import (
     Audited,
     Outcome,
     SignedCommand,
@@ -14,14 +22,6 @@ from contracts.messages import (
     SweptDeadlines,
     TicketView,
     TimerFired,
-)
-from contracts.names import (
-    AUDIT_EVIDENCE,
-    ESCALATE,
-    EXECUTE_COMMAND,
-    MEASURE_TIMERS,
-    SWEEP_DEADLINES,
-    SWEEP_UPLOADS,
 )
 
 

@@ -3,8 +3,8 @@
 import hmac
 from hashlib import sha256
 
-from contracts.messages import SignedCommand
-from policy.command import Command, request_hash
+from contracts.ticket import SignedCommand
+from policy.command.message import Command, request_hash
 
 
 def sign(key: bytes, command: Command) -> SignedCommand:

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from mcp import types
 
-from mcp_server.words import spoken
-from policy.guide import load_guide
+from mcp_server.tool_names import spoken
+from policy.reads.guide import load_guide
 
 REPLAYED = (
     "NOTHING WAS DONE BY THIS CALL: it equals an earlier one, whose answer this is. If you mean "

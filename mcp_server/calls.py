@@ -12,10 +12,10 @@ from mcp import types
 
 from mcp_server.answers import refusal, result_of, unreachable
 from mcp_server.keys import caller_of, derived_request_id
-from policy.bundle import Bundle, ToolRule
 from policy.codes import CODES, Code
-from policy.guide import load_guide
-from policy.registry import alias
+from policy.command.registry import alias
+from policy.reads.guide import load_guide
+from policy.rules.bundle import Bundle, ToolRule
 
 WAIT = "wait=25"
 _NAME = re.compile(r"\w[\w.-]{0,127}", re.ASCII)

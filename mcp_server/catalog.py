@@ -6,11 +6,11 @@ from typing import Any
 from mcp import types
 
 from mcp_server.keys import WINDOWS
-from mcp_server.words import spoken
-from policy.bundle import Bundle, ToolRule
-from policy.guide import Guide, described_schema, load_guide
+from mcp_server.tool_names import spoken
+from policy.command.registry import alias
 from policy.model import TERMINAL
-from policy.registry import alias
+from policy.reads.guide import Guide, described_schema, load_guide
+from policy.rules.bundle import Bundle, ToolRule
 
 TICKET_ID = {"type": "string", "format": "uuid", "description": "The ticket."}
 OUTPUT = {

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from pydantic import JsonValue
 
 from policy.canonical import canonical_bytes
-from policy.guide import Repeat
+from policy.reads.guide import Repeat
 
 _SPACE = uuid5(NAMESPACE_URL, "real-dispatch/agent-call")
 _BEARER = "bearer "

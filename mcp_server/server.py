@@ -14,10 +14,10 @@ from mcp.server import Server, ServerRequestContext
 
 from mcp_server.calls import ToolCalls
 from mcp_server.catalog import catalog
-from mcp_server.words import spoken
-from policy.bundle import Bundle
-from policy.guide import load_guide
-from policy.registry import alias
+from mcp_server.tool_names import spoken
+from policy.command.registry import alias
+from policy.reads.guide import load_guide
+from policy.rules.bundle import Bundle
 
 Context = ServerRequestContext[Any, Any]
 HeadersOf = Callable[[Context], Mapping[str, str]]

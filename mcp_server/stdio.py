@@ -4,7 +4,7 @@ import httpx
 from mcp.server.stdio import stdio_server
 
 from mcp_server.server import mcp_server
-from policy.bundle import Bundle
+from policy.rules.bundle import Bundle
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from policy.bundle import Bundle
-from policy.clock.facts import ClockFacts
-from policy.facts import Evidence
+from policy.clock.ticket_clock import ClockFacts
+from policy.deadlines.sla import sla_of
 from policy.model import Actor, Ticket
-from policy.sla import sla_of
+from policy.rules.bundle import Bundle
+from policy.ticket.facts import Evidence
 from policy.values import format_datetime
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from runtime.database import Connection, listening_connection
+from runtime.postgres.pool import Connection, listening_connection
 
 CHANNEL = "outbox"
 RECONNECT_SECONDS = 1.0

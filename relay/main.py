@@ -10,16 +10,16 @@ from contextlib import asynccontextmanager
 import httpx
 import structlog
 
-from policy.delivery import RetryRules
+from policy.delivery.retry import RetryRules
 from relay.alarm import Alarm
 from relay.carriers import Carriers
 from relay.relay import LANES, Relay, Result
 from relay.rows import Outbox
-from runtime.database import assert_application_role, create_pool
+from runtime.bundle import installed_bundle
 from runtime.environment import ConfigurationError
-from runtime.logging import configure_logging
-from runtime.policy import installed_bundle
+from runtime.postgres.pool import assert_application_role, create_pool
 from runtime.settings import Settings, load_settings
+from runtime.telemetry.logging import configure_logging
 
 SERVICE = "dispatch-outbox"
 log = structlog.get_logger()

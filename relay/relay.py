@@ -7,13 +7,13 @@ from typing import Any
 
 import structlog
 
-from policy.delivery import OutboxStatus
+from policy.delivery.retry import OutboxStatus
 from policy.model import Frozen
 from relay.alarm import Alarm
 from relay.carriers import Carriers
 from relay.delivery import DeliveryError, Receipt
 from relay.rows import Outbox, Row
-from runtime.database import DATABASE_FAULTS
+from runtime.postgres.pool import DATABASE_FAULTS
 from runtime.settings import Settings
 
 SMS_DISABLED = "sms_disabled"

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.statements import SET_TENANT
-from policy.bundle import Bundle
-from policy.delivery import OutboxStatus, RetryRules, after_failure
+from policy.delivery.retry import OutboxStatus, RetryRules, after_failure
 from policy.model import ActorType
+from policy.rules.bundle import Bundle
 from policy.values import format_datetime
+from records.audit.appending import Author, append_event, lock_chain
 from relay.delivery import Receipt
-from runtime.chain import Author, append_event, lock_chain
-from runtime.database import Connection, Pool
+from runtime.postgres.pool import Connection, Pool
 
 WORKER = "dispatch-outbox-worker"
 TOOL = "dispatch.outbox_worker"

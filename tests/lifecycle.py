@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from policy.values import format_datetime
-from tests.integration.gateway import TestGateway
+from tests.integration.servers.gateway import TestGateway
 
 HOURS = {"window_start": 0, "window_end": 2, "later_start": 4, "later_end": 6}
 

@@ -15,27 +15,27 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from activities.evidence import EvidenceRates, StoredEvidenceActivities
-from activities.sweep import PostgresSweepActivities
-from activities.ticket import PostgresTicketActivities
-from runtime.database import Pool, assert_application_role, create_pool
+from activities.evidence.upkeep import EvidenceRates, StoredEvidenceActivities
+from activities.ticket.commands import PostgresTicketActivities
+from activities.ticket.deadlines.sweep import PostgresSweepActivities
+from records.evidence.keeping import EvidenceVault
+from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
 from runtime.environment import ConfigurationError
-from runtime.evidence_vault import EvidenceVault
 from runtime.garbage import spare_long_lived
-from runtime.logging import configure_logging
-from runtime.policy import installed_bundle
-from runtime.schedules import ensure_schedules, ensure_sweep
+from runtime.postgres.pool import Pool, assert_application_role, create_pool
 from runtime.settings import Settings, load_settings
-from runtime.signing import command_key
-from runtime.store import EvidenceStore
-from runtime.temporal import connect_temporal, ensure_search_attributes
-from runtime.tracing import open_tracing
-from worker.clocks import ClockKeeper
-from worker.records import keeping_records
+from runtime.telemetry.logging import configure_logging
+from runtime.telemetry.tracing import open_tracing
+from runtime.temporal.client import connect_temporal, ensure_search_attributes
+from runtime.temporal.command_key import command_key
+from runtime.temporal.schedules import ensure_schedules, ensure_sweep
+from worker.clock_keeper import ClockKeeper
+from worker.record_keeper import keeping_records
 from worker.sandbox import ContextFreeRunner
+from workflows.deadlines import DeadlineSweepWorkflow
 from workflows.evidence import EvidenceAuditWorkflow, EvidenceSweepWorkflow
-from workflows.sweep import DeadlineSweepWorkflow
-from workflows.ticket import TicketWorkflow
+from workflows.ticket.workflow import TicketWorkflow
 
 OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
 POLLERS = 20

@@ -7,8 +7,8 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from contracts.activities import EvidenceActivities
-    from contracts.messages import Audited, Swept
-    from contracts.names import AUDIT_WORKFLOW, SWEEP_WORKFLOW
+    from contracts.command import AUDIT_WORKFLOW, SWEEP_WORKFLOW
+    from contracts.ticket import Audited, Swept
 
 RUN_LIMIT = timedelta(minutes=10)
 HEARTBEAT_LIMIT = timedelta(minutes=1)

@@ -1,7 +1,7 @@
 """reopen_after_verification (contract 7.13)."""
 
-from policy.case import Case, CommandTool
-from policy.effects import Decision
+from policy.command.case import Case, CommandTool
+from policy.command.effects import Decision
 from policy.model import State
 from policy.values import PayloadModel, Text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from runtime.database import APPLICATION_ROLE, Connection
+from runtime.postgres.pool import APPLICATION_ROLE, Connection
 from runtime.stack.files import private_folder, write_private
 from runtime.stack.part import Account, Part, StackError, spawn, with_log
 from runtime.stack.ports import LOOPBACK

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from policy.bundle import load_bundle
-from runtime import bootstrap
+from policy.rules.bundle import load_bundle
+from runtime.postgres import bootstrap
 from runtime.settings import load_settings
 from runtime.stack import processes
 from runtime.stack.files import private_folder, remove

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 
 from tests.faults.checker import check
 from tests.faults.drills import DRILLS
-from tests.faults.evidence import Evidence
 from tests.faults.experiment import Plan, Report, experiment, summary
 from tests.faults.laboratory import laboratory
+from tests.faults.load.evidence import Evidence
 from tests.faults.nemeses import NEMESES
 
 REPORTS = Path(".dispatch/faults")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from tests.faults.evidence import Call, Decision, Ending, Event, Evidence
-from tests.faults.order import order_faults
+from tests.faults.load.evidence import Call, Decision, Ending, Event, Evidence
+from tests.faults.load.order import order_faults
 
 GENESIS = "0" * 64
 ACCEPTED = 202

@@ -14,13 +14,13 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from contracts.messages import SignedCommand
-from contracts.names import CLOCK_CHANGED, workflow_id
-from policy.bundle import load_bundle
-from runtime.database import Connection
-from runtime.verification import Verification
-from tests.faults.evidence import Call, Decision, Event, Evidence, Run
+from contracts.command import CLOCK_CHANGED, workflow_id
+from contracts.ticket import SignedCommand
+from policy.rules.bundle import load_bundle
+from records.audit.verification import Verification
+from runtime.postgres.pool import Connection
 from tests.faults.laboratory import Lab
+from tests.faults.load.evidence import Call, Decision, Event, Evidence, Run
 from tests.polling import eventually
 
 REST_SECONDS = 90.0

@@ -12,11 +12,11 @@ from typing import TypeVar
 from bench.load import Round
 from policy.model import Role
 from tests.faults.checker import Violation, check
-from tests.faults.clients import Client, Crowd
 from tests.faults.collector import collect
 from tests.faults.experiment import crowd_of
 from tests.faults.laboratory import WORKERS, Lab, laboratory
-from tests.faults.moves import Known, Move, creation, drawn
+from tests.faults.load.clients import Client, Crowd
+from tests.faults.load.moves import Known, Move, creation, drawn
 
 T = TypeVar("T")
 CREATED_AT_ONCE = 24

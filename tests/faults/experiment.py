@@ -14,18 +14,18 @@ from uuid import UUID
 import orjson
 from temporalio.service import RPCError
 
-from policy.bundle import load_bundle
 from policy.model import ActorType
-from runtime.chain import Author, append_event, lock_chain
-from runtime.database import DATABASE_FAULTS, Pool, create_pool
+from policy.rules.bundle import load_bundle
+from records.audit.appending import Author, append_event, lock_chain
+from runtime.postgres.pool import DATABASE_FAULTS, Pool, create_pool
 from runtime.settings import load_settings
 from runtime.stack import StackError
 from tests.faults.checker import Law, Violation, check
-from tests.faults.clients import Crowd, Until
 from tests.faults.collector import collect
-from tests.faults.evidence import Evidence
 from tests.faults.laboratory import Lab
-from tests.faults.moves import drawn
+from tests.faults.load.clients import Crowd, Until
+from tests.faults.load.evidence import Evidence
+from tests.faults.load.moves import drawn
 from tests.faults.nemeses import NEMESES, schedule
 
 SHOWN_VIOLATIONS = 20

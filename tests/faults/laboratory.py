@@ -32,9 +32,9 @@ from runtime.stack.applications import api_part, worker_part
 from runtime.stack.part import Part, SupervisedPart
 from runtime.stack.ports import LOOPBACK, PortChooser
 from runtime.stack.temporal import temporal_part
-from runtime.temporal import connect_temporal
-from tests.faults.cables import Cable, cable
-from tests.integration.running_stack import UNLIMITED
+from runtime.temporal.client import connect_temporal
+from tests.faults.wires.cables import Cable, cable
+from tests.integration.servers.running_stack import UNLIMITED
 from tests.polling import eventually
 
 _R = TypeVar("_R")
@@ -115,15 +115,17 @@ class Lab:
         await eventually(ready, within=RECOVERY_SECONDS, what="recovery")
 
     def worker(self, name: str, *, build: str = "") -> Part:
-        """Return a worker of the present release; `build` names one of `tests.faults.builds`."""
+        """Return a worker of the present release; `build` names one of `broken`."""
         number = WORKERS.index(name)
         env = {**self._environment(number), DEPLOYMENT: DEPLOYMENT_NAME, BUILD: str(self.release)}
         part = worker_part(self.folder / "logs" / f"{name}.log", env)
-        command = (sys.executable, "-m", "tests.faults.builds", build) if build else part.command
+        command = (
+            (sys.executable, "-m", "tests.faults.builds.broken", build) if build else part.command
+        )
         return replace(part, name=f"{name}@{self.release}", command=command)
 
     def gateway(self, name: str, *, build: str = "") -> Part:
-        """Return a gateway; `build` names one of `tests.faults.builds`."""
+        """Return a gateway; `build` names one of `broken`."""
         url = self.urls[name]
         port = url.rpartition(":")[2]
         env = {
@@ -131,7 +133,9 @@ class Lab:
             "DISPATCH_API_HOST": LOOPBACK, "DISPATCH_API_PORT": port, "DISPATCH_API_URL": url,
         }  # fmt: skip
         part = api_part(self.folder / "logs" / f"{name}.log", env)
-        command = (sys.executable, "-m", "tests.faults.builds", build) if build else part.command
+        command = (
+            (sys.executable, "-m", "tests.faults.builds.broken", build) if build else part.command
+        )
         return replace(part, name=name, command=command)
 
     async def polling(self) -> None:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import psutil
 
 from tests.faults.laboratory import DATABASE, ENGINE, GATEWAYS, Lab
-from tests.faults.moves import drawn
+from tests.faults.load.moves import drawn
 
 Nemesis = Callable[[Lab, Random], Awaitable[None]]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 2.5

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from policy.bundle import load_bundle
+from policy.rules.bundle import load_bundle
+from records.audit.verification import Verification
 from runtime.stack import EmbeddedStack, PartName
-from runtime.verification import Verification
 from tests.polling import eventually
 
 GATE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"

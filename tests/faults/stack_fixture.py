@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.stack import Faults
-from tests.integration.gateway import TestGateway
-from tests.integration.running_stack import gateway_of, running
+from tests.integration.servers.gateway import TestGateway
+from tests.integration.servers.running_stack import gateway_of, running
 
 
 @pytest.fixture(scope="session")

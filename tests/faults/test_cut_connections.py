@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from runtime.stack import PartName
-from tests.faults.cables import Cable, cable
 from tests.faults.stack import GATE, WAITS_AT_GATE, Faults, assert_whole
-from tests.integration.gateway import PAYLOAD_OF_NEW, TestGateway
+from tests.faults.wires.cables import Cable, cable
+from tests.integration.servers.gateway import PAYLOAD_OF_NEW, TestGateway
 from tests.polling import eventually
 
 pytest_plugins = ["tests.faults.stack_fixture"]

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from contracts.names import NOTIFY_CHANNEL, workflow_id
+from contracts.command import NOTIFY_CHANNEL, workflow_id
 from runtime.settings import load_settings
 from runtime.stack import PartName
-from runtime.temporal import connect_temporal
+from runtime.temporal.client import connect_temporal
 from tests.faults.stack import GATE, WAITS_AT_GATE, Faults, assert_whole
-from tests.integration.gateway import TestGateway
+from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
 
 pytest_plugins = ["tests.faults.stack_fixture"]

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from tests.faults.builds import BROKEN, Sabotage
+from tests.faults.builds.broken import BROKEN, Sabotage
 from tests.faults.checker import Law
 from tests.faults.experiment import Plan, experiment
 from tests.faults.laboratory import Lab, laboratory

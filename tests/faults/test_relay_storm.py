@@ -11,13 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from runtime.database import Connection
-from tests.integration.fake_provider import FakeProvider, Moods, fake_provider
-from tests.integration.outbox_rows import add_messages, outbox, statuses, timeline
+from runtime.postgres.pool import Connection
+from tests.integration.delivery.fake_provider import FakeProvider, Moods, fake_provider
+from tests.integration.delivery.outbox_rows import add_messages, outbox, statuses, timeline
 from tests.integration.rows import add_ticket
 from tests.polling import eventually
 
-pytest_plugins = ["tests.integration.postgres_fixture"]
+pytest_plugins = ["tests.integration.servers.postgres_fixture"]
 
 MESSAGES = int(os.environ.get("OUTBOX_STORM_MESSAGES", "300"))
 TICKETS = 5

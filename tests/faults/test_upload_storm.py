@@ -17,14 +17,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runtime.evidence_vault import EvidenceVault
+from records.evidence.keeping import EvidenceVault
+from records.evidence.store import EvidenceStore
 from runtime.settings import load_settings
 from runtime.stack import PartName
-from runtime.store import EvidenceStore
-from tests.faults.bad_wire import BadWire, Harm, bad_wire
+from tests.faults.load.upload_client import LARGEST, file_of
 from tests.faults.stack import Faults, assert_whole
-from tests.faults.upload_client import LARGEST, file_of
-from tests.integration.gateway import TestGateway
+from tests.faults.wires.bad_wire import BadWire, Harm, bad_wire
+from tests.integration.servers.gateway import TestGateway
 
 pytest_plugins = ["tests.faults.stack_fixture"]
 
@@ -38,7 +38,7 @@ LIMIT_SECONDS = 60 + FILES * 1.5
 FLAT_BYTES = 48 << 20
 LATE_BYTES = 24 << 20
 SAMPLE_SECONDS = 0.2
-CLIENT = Path(__file__).with_name("upload_client.py")
+CLIENT = Path(__file__).with_name("load") / "upload_client.py"
 ROWS = """
 SELECT i.uri, i.object_version_id, i.checksum, i.size_bytes, i.metadata->>'evidence_key' AS key
   FROM evidence_items i WHERE i.ticket_id = ANY($1::uuid[])

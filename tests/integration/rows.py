@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from runtime.database import Connection
+from runtime.postgres.pool import Connection
 
 NO_HASH = "0" * 64
 

@@ -19,13 +19,13 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from policy.bundle import load_bundle
+from policy.rules.bundle import load_bundle
 from runtime.settings import load_settings
 from runtime.stack import EmbeddedStack
 from runtime.stack.servers import script
-from runtime.temporal import connect_temporal, ensure_search_attributes
-from tests.faults.clients import Crowd
-from tests.integration.running_stack import UNLIMITED, gateway_of
+from runtime.temporal.client import connect_temporal, ensure_search_attributes
+from tests.faults.load.clients import Crowd
+from tests.integration.servers.running_stack import UNLIMITED, gateway_of
 from tests.replay.recording import Recording
 from tests.replay.scenarios import SCENARIOS
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-from contracts.messages import TicketStart
-from contracts.names import WORKFLOW_TYPE, workflow_id
-from tests.integration.gateway import TestGateway
+from contracts.command import WORKFLOW_TYPE, workflow_id
+from contracts.ticket import TicketStart
+from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
 
 TENANT = "default"

@@ -8,15 +8,15 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from cli.scenario import LIFECYCLE
-from cli.walk import Walk
-from contracts.messages import SignedCommand
-from contracts.names import CLOCK_CHANGED, new_ticket_id
-from policy.bundle import load_bundle
-from policy.command import Command
+from cli.scenario.lifecycle import LIFECYCLE
+from cli.scenario.walk import Walk
+from contracts.command import CLOCK_CHANGED, new_ticket_id
+from contracts.ticket import SignedCommand
+from policy.command.message import Command
 from policy.model import Actor, ActorType, Role
+from policy.rules.bundle import load_bundle
 from policy.values import format_datetime
-from tests.integration.gateway import TestGateway
+from tests.integration.servers.gateway import TestGateway
 from tests.lifecycle import names_of
 from tests.polling import eventually
 from tests.replay.recording import Recording

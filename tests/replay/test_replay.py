@@ -17,14 +17,14 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import policy.bundle
-from contracts.messages import Outcome, SignedCommand, TicketStart, TicketView
-from policy.bundle import Bundle, load_bundle
+import policy.rules.bundle
+from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
 from policy.model import Role, State
-from tests.faults.next_release import NextTicketWorkflow
+from policy.rules.bundle import Bundle, load_bundle
+from tests.faults.builds.next_release import NextTicketWorkflow
 from tests.replay.scenarios import SCENARIOS
 from worker.main import OUR_PURE_MODULES
-from workflows.ticket import TicketWorkflow
+from workflows.ticket.workflow import TicketWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
 FILES = {
@@ -123,7 +123,7 @@ def allowing(monkeypatch: pytest.MonkeyPatch) -> Bundle:
     anything = {"roles": tuple(Role), "from_states": tuple(State)}
     tools = {name: rule.model_copy(update=anything) for name, rule in shipped.tools.items()}
     bundle = shipped.model_copy(update={"version": "allows-everything", "tools": tools})
-    monkeypatch.setattr(policy.bundle, "load_bundle", lambda: bundle)
+    monkeypatch.setattr(policy.rules.bundle, "load_bundle", lambda: bundle)
     return bundle
 
 
@@ -136,7 +136,7 @@ def denying(monkeypatch: pytest.MonkeyPatch) -> Bundle:
         for name, rule in shipped.tools.items()
     }
     bundle = shipped.model_copy(update={"version": "denies-everything", "tools": tools})
-    monkeypatch.setattr(policy.bundle, "load_bundle", lambda: bundle)
+    monkeypatch.setattr(policy.rules.bundle, "load_bundle", lambda: bundle)
     return bundle
 
 
@@ -155,7 +155,7 @@ class PolicyReadingWorkflow(TicketWorkflow):
 
     async def _execute(self, signed: SignedCommand) -> Outcome:
         command = signed.command
-        if command.actor.actor_role in policy.bundle.load_bundle().tools[command.tool].roles:
+        if command.actor.actor_role in policy.rules.bundle.load_bundle().tools[command.tool].roles:
             return await super()._execute(signed)
         return Outcome(command_id=command.command_id, tool=command.tool, code="FORBIDDEN")
 

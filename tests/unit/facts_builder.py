@@ -6,12 +6,15 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from policy.bundle import Bundle, load_bundle
-from policy.case import Case
-from policy.command import Command, request_hash
-from policy.decide import decide
-from policy.effects import Decision, Denial, Effects
-from policy.facts import (
+from policy.assignment.roster import RosterEntry
+from policy.command.case import Case
+from policy.command.decide import decide
+from policy.command.effects import Decision, Denial, Effects
+from policy.command.message import Command, request_hash
+from policy.command.payload import parse_payload
+from policy.model import Actor, ActorType, Role, State, Ticket
+from policy.rules.bundle import Bundle, load_bundle
+from policy.ticket.facts import (
     Approval,
     CompletionContext,
     Evidence,
@@ -24,9 +27,6 @@ from policy.facts import (
     Subject,
     Upload,
 )
-from policy.model import Actor, ActorType, Role, State, Ticket
-from policy.payload import parse_payload
-from policy.roster import RosterEntry
 from tests.unit.payloads import (
     ACCOUNT,
     APPROVAL,

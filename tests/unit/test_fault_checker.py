@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.checker import Law, check
-from tests.faults.evidence import Call, Decision, Ending, Event, Evidence, Run
-from tests.faults.moves import drawn
+from tests.faults.load.evidence import Call, Decision, Ending, Event, Evidence, Run
+from tests.faults.load.moves import drawn
 
 TICKET = "t"
 STATES = ("NEW", "TRIAGED", "SCHEDULED", "DISPATCHED", "IN_PROGRESS")

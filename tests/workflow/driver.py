@@ -10,15 +10,15 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from contracts.messages import Outcome, SignedCommand, TicketStart, TicketView
-from contracts.names import WORKFLOW_TYPE, workflow_id
+from contracts.command import WORKFLOW_TYPE, workflow_id
 from contracts.signing import path_of, sign
-from policy.command import Command, request_hash
+from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
+from policy.command.message import Command, request_hash
 from policy.model import Actor, ActorType, Role
 from tests.polling import eventually
 from tests.workflow.memory import KEY, InMemoryTicketActivities
 from worker.main import OUR_PURE_MODULES
-from workflows.ticket import TicketWorkflow
+from workflows.ticket.workflow import TicketWorkflow
 
 TENANT = "default"
 DISPATCHER = Actor(actor_id="dispatcher-1", actor_role=Role.DISPATCHER, actor_type=ActorType.HUMAN)

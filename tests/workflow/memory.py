@@ -8,9 +8,9 @@ from uuid import UUID
 from temporalio import activity
 
 from contracts.activities import TicketActivities
-from contracts.messages import Outcome, SignedCommand, TicketView, TimerFired
-from contracts.names import ESCALATE, EXECUTE_COMMAND
+from contracts.command import ESCALATE, EXECUTE_COMMAND
 from contracts.signing import is_authentic
+from contracts.ticket import Outcome, SignedCommand, TicketView, TimerFired
 
 Clock = Callable[[], Awaitable[datetime]]
 KEY = b"a key for these tests, and for nothing else"

@@ -17,13 +17,13 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from contracts.messages import TicketStart
+from contracts.ticket import TicketStart
 from runtime.stack.servers import script
-from runtime.temporal import ensure_search_attributes
+from runtime.temporal.client import ensure_search_attributes
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities
-from workflows.ticket import CARRIED_COMMANDS
+from workflows.ticket.workflow import CARRIED_COMMANDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

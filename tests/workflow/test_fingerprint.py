@@ -3,7 +3,7 @@
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
-from tests.faults.next_release import NextTicketWorkflow
+from tests.faults.builds.next_release import NextTicketWorkflow
 from tests.workflow.fingerprint import SCRIPTS, fingerprint, known
 from worker.main import OUR_PURE_MODULES
 

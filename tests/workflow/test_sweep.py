@@ -9,10 +9,10 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.activities import SweepActivities
-from contracts.messages import SweepReport, SweepStart, SweptDeadlines
-from contracts.names import DEADLINE_SWEEP, MEASURE_TIMERS, SWEEP_DEADLINES
+from contracts.command import DEADLINE_SWEEP, MEASURE_TIMERS, SWEEP_DEADLINES
+from contracts.ticket import SweepReport, SweepStart, SweptDeadlines
 from worker.main import OUR_PURE_MODULES
-from workflows.sweep import MOST_ROUNDS, DeadlineSweepWorkflow
+from workflows.deadlines import MOST_ROUNDS, DeadlineSweepWorkflow
 
 pytest_plugins = ["tests.workflow.time_skipping"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

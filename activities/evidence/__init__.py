@@ -1,0 +1,1 @@
+"""Evidence in activities: its rows, its store, its upkeep."""

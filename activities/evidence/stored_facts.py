@@ -1,0 +1,96 @@
+"""Facts from the object store, gathered before the transaction (contract 3.1, outside look-ups)."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from activities.evidence.store import ObjectStore, look_up_all
+from activities.ticket import statements as queries
+from activities.ticket.facts import Pool, evidence_of, reading, twin_of, upload_of
+from contracts.signing import is_bound
+from policy.command.case import OUTSIDE, Need
+from policy.command.effects import Denial
+from policy.command.message import Command
+from policy.command.payload import parse_payload
+from policy.command.registry import command_tool
+from policy.evidence.references import pinned_versions
+from policy.evidence.uploads import object_key
+from policy.rules.bundle import Bundle
+from policy.ticket.facts import LookUp, SignedUpload, StoredObject
+
+
+class Outside:
+    """What the object store knows of a command. No lock is held meanwhile."""
+
+    def __init__(self, pool: Pool, bundle: Bundle, store: ObjectStore) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._store = store
+
+    async def gather(self, command: Command) -> dict[str, Any]:
+        """Return the fields of `Facts` for what the tool needs of the store."""
+        if command.tool not in self._bundle.commands or not is_bound(command):
+            return {}
+        needs = command_tool(command.tool).needs & OUTSIDE
+        payload = parse_payload(self._bundle, command.tool, command.payload) if needs else None
+        if payload is None or isinstance(payload, Denial):
+            return {}
+        found: dict[str, Any] = {}
+        if Need.LOOK_UPS in needs:
+            found["look_ups"] = await self._look_ups(command, payload)
+        if Need.PRESIGNED in needs:
+            found["presigned"] = await self._presigned(command, payload)
+        if Need.STORED in needs:
+            found["stored"] = await self._stored(command, payload)
+        return found
+
+    async def _look_ups(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> Mapping[str, LookUp] | None:
+        """Return what is stored for every reference the tool judges; None when look-ups are off.
+
+        The references are read again inside the transaction; one that came meanwhile has no
+        look-up and counts as invalid.
+        """
+        if not self._bundle.evidence.require_head:
+            return None
+        if Need.EVIDENCE not in command_tool(command.tool).needs:
+            return await look_up_all(self._store, {payload.uri: None})
+        async with reading(self._pool, command.actor.tenant_id) as conn:
+            rows = await evidence_of(conn, command.ticket_id)
+        return await look_up_all(self._store, pinned_versions(rows))
+
+    async def _presigned(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> SignedUpload | None:
+        """Return the permission to upload what the payload announces; None without a store."""
+        if command.ticket_id is None:
+            return None
+        upload_id = uuid4()
+        key = object_key(command.actor.tenant_id, command.ticket_id, upload_id, payload.sha256)
+        signed = await self._store.presign(
+            key, payload.content_type, payload.size_bytes, payload.sha256
+        )
+        if signed is None:
+            return None
+        return SignedUpload(upload_id=upload_id, object_key=key, **dict(signed))
+
+    async def _stored(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model
+    ) -> StoredObject | None:
+        """Return what the store holds for an upload that may still be finalized, then locked."""
+        async with reading(self._pool, command.actor.tenant_id) as conn:
+            upload = await upload_of(conn, command.ticket_id, payload.uri)
+            state = await conn.fetchval(queries.STATE, command.ticket_id)
+            twin = None if upload is None else await twin_of(conn, upload)
+        if upload is None or upload.evidence_item_id is not None or upload.abandoned:
+            return None
+        if state not in (self._bundle.tools[command.tool].from_states or ()):
+            return None
+        return await self._store.accept(upload, lock=twin is None)

@@ -1,0 +1,1 @@
+"""A ticket's deadlines in activities: ringing, raising, sweeping and catching up."""

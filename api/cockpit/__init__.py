@@ -1,0 +1,1 @@
+"""The cockpit: the queue of all open tickets, page by page."""

@@ -1,0 +1,1 @@
+"""The machine's door: checks, signal, outcome and limits of every command."""

@@ -1,0 +1,123 @@
+"""The alerts: what has gone wrong too often (contract 15.3), and evidence that is damaged."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from api.ops.health import SERVICE
+from api.ops.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
+from api.wire.counters import Counters
+from policy.codes import Code
+from policy.rules.bundle import Bundle
+from policy.rules.escalation import STUCK as STUCK_SCHEDULING
+from policy.values import format_datetime
+from runtime.postgres.pool import Pool
+from runtime.settings import Settings
+from runtime.telemetry.logging import append_line
+
+RESTING = "SELECT resting_tickets($1, $2)"
+DAMAGED = "SELECT failed_evidence_checks()"
+STUCK = "STUCK_SCHEDULING"
+EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
+SIGNALS = {
+    STUCK: "stuck_scheduling_count",
+    "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
+    "IDEMPOTENCY_CONFLICT_SPIKE": "idempotency_conflict_count",
+    "AUTH_POLICY_FAILURE_SPIKE": "auth_policy_rejection_count",
+}
+COUNTED_CODES = {
+    "COMPLETION_REJECTION_SPIKE": (
+        Code.CLOSEOUT_REQUIREMENTS_INCOMPLETE,
+        Code.MANUAL_REVIEW_REQUIRED,
+    ),
+    "IDEMPOTENCY_CONFLICT_SPIKE": (Code.IDEMPOTENCY_PAYLOAD_MISMATCH,),
+    "AUTH_POLICY_FAILURE_SPIKE": (
+        Code.FORBIDDEN,
+        Code.FORBIDDEN_SCOPE,
+        Code.TOOL_NOT_ALLOWED,
+        Code.TOOL_ROLE_FORBIDDEN,
+        Code.AUTH_REQUIRED,
+        Code.INVALID_AUTH_TOKEN,
+        Code.INVALID_AUTH_CLAIMS,
+        Code.AUTH_CONFIG_ERROR,
+    ),
+}
+
+
+class Alerts:
+    """Compares what this process counted, and what rests in the database, with the thresholds."""
+
+    def __init__(self, settings: Settings, bundle: Bundle, counters: Counters, pool: Pool) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._counters = counters
+        self._pool = pool
+        self._thresholds = {
+            STUCK: settings.alert_stuck_scheduling_count_threshold,
+            "COMPLETION_REJECTION_SPIKE": settings.alert_completion_rejection_threshold,
+            "IDEMPOTENCY_CONFLICT_SPIKE": settings.alert_idempotency_conflict_threshold,
+            "AUTH_POLICY_FAILURE_SPIKE": settings.alert_auth_policy_rejection_threshold,
+        }
+
+    async def report(self) -> dict[str, Any]:
+        """Return the answer of /ops/alerts, and append it to the sink if there is one."""
+        counts = {STUCK: await self._stuck()}
+        counts |= {alert: self._counters.signal(*codes) for alert, codes in COUNTED_CODES.items()}
+        now = format_datetime(datetime.now(UTC))
+        body = {
+            "service": SERVICE,
+            "generated_at": now,
+            "window_minutes": self._settings.alert_window_minutes,
+            "thresholds": {
+                **{SIGNALS[alert]: limit for alert, limit in self._thresholds.items()},
+                "stuck_scheduling_minutes": self._settings.alert_stuck_scheduling_minutes,
+            },
+            "signals": {SIGNALS[alert]: count for alert, count in counts.items()},
+            "alerts": [
+                *(
+                    self._alert(alert, count)
+                    for alert, count in counts.items()
+                    if count >= self._thresholds[alert]
+                ),
+                *await self._damaged_evidence(),
+            ],
+            "runbooks": runbook_paths(),
+            "metrics": {"generated_at": now, "counters": self._counters.snapshot()},
+        }
+        if self._settings.alerts_sink_path is not None:
+            with suppress(OSError):
+                append_line(self._settings.alerts_sink_path, orjson.dumps(body) + b"\n")
+        return body
+
+    async def _stuck(self) -> int:
+        rests = timedelta(minutes=self._settings.alert_stuck_scheduling_minutes)
+        states = [state.value for state in self._bundle.escalation.ladders[STUCK_SCHEDULING].states]
+        count: int = await self._pool.fetchval(RESTING, states, datetime.now(UTC) - rests)
+        return count
+
+    async def _damaged_evidence(self) -> list[dict[str, Any]]:
+        """Return the alert of stored evidence that is not what was recorded, if there is any."""
+        count: int = await self._pool.fetchval(DAMAGED)
+        alert = {
+            "code": EVIDENCE_DAMAGED,
+            "severity": "warning",
+            "count": count,
+            "threshold": 1,
+            "runbook": PREFIX + EVIDENCE_RUNBOOK,
+            "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
+        }
+        return [alert] if count else []
+
+    def _alert(self, alert: str, count: int) -> dict[str, Any]:
+        stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
+        return {
+            "code": alert,
+            "severity": "warning",
+            "count": count,
+            "threshold": self._thresholds[alert],
+            "runbook": PREFIX + FILES[alert],
+            "runbook_url": URL_PREFIX + FILES[alert],
+            **(stale if alert == STUCK else {}),
+        }

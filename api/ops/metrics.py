@@ -1,0 +1,112 @@
+"""Metrics as Prometheus text or as JSON, whichever the caller prefers (contract 15.2)."""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from api.ops.health import SERVICE
+from api.wire.counters import Counters
+from policy.values import format_datetime
+
+JSON = "application/json"
+TEXT = "text/plain"
+OPENMETRICS = "application/openmetrics-text"
+NEW_TICKET = "NULL"
+LABELS = {
+    "requests_total": ("method", "endpoint", "status"),
+    "errors_total": ("code",),
+    "transitions_total": ("from_state", "to_state"),
+    "dispatch_override_close_by_code": ("code",),
+}
+HELP = {
+    "requests_total": "Requests answered.",
+    "errors_total": "Errors answered, by code.",
+    "transitions_total": "State transitions committed; from_state NULL is a new ticket.",
+    "idempotency_replay_total": "Answers repeated for a key that was used before.",
+    "idempotency_conflict_total": "Keys used again for something else.",
+    "dispatch_override_close_total": "Tickets closed by force.",
+    "dispatch_override_close_by_code": "Tickets closed by force, by override code.",
+    "dispatch_assignments_with_snapshot_total": "Dispatches that follow a recommendation.",
+    "dispatch_assignments_without_snapshot_total": "Dispatches without a recommendation.",
+}
+
+
+class CountersCollector(Collector):
+    """Shows the counters to Prometheus under its naming rules."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each counter."""
+        for name, value in self._counters.snapshot().items():
+            labels = LABELS.get(name, ())
+            family = CounterMetricFamily(
+                f"dispatch_{name.removeprefix('dispatch_')}", HELP[name], labels=labels
+            )
+            for row in value if isinstance(value, list) else [{"count": value}]:
+                family.add_metric([_label(row[label]) for label in labels], row["count"])
+            yield family
+
+
+def _label(value: object) -> str:
+    return NEW_TICKET if value is None else str(value)
+
+
+def exposition(counters: Counters, media_type: str = TEXT) -> tuple[bytes, str]:
+    """Return the metrics as text, with their content type."""
+    registry = CollectorRegistry()
+    registry.register(CountersCollector(counters))
+    registry.register(counters.durations)
+    if media_type == OPENMETRICS:
+        text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        return text, openmetrics.CONTENT_TYPE_LATEST
+    return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def json_metrics(counters: Counters) -> dict[str, Any]:
+    """Return the answer of /metrics as JSON."""
+    return {
+        "service": SERVICE,
+        "generated_at": format_datetime(datetime.now(UTC)),
+        "counters": counters.snapshot(),
+    }
+
+
+def preferred(accept: str) -> str:
+    """Return which of JSON, TEXT and OPENMETRICS an Accept header ranks highest; JSON if none."""
+    ranges = dict(_ranges(accept))
+    quality = {media_type: _quality(ranges, media_type) for media_type in (JSON, OPENMETRICS, TEXT)}
+    best = max(quality, key=lambda media_type: quality[media_type])
+    return best if quality[best] > quality[JSON] else JSON
+
+
+def _ranges(accept: str) -> Iterator[tuple[str, float]]:
+    for item in accept.split(","):
+        media_range, *parameters = (part.strip() for part in item.split(";"))
+        qualities = [_number(each[2:]) for each in parameters if each.lower().startswith("q=")]
+        yield media_range.lower(), qualities[0] if qualities else 1.0
+
+
+def _number(text: str) -> float:
+    try:
+        quality = float(text)
+    except ValueError:
+        return 0.0
+    return quality if math.isfinite(quality) else 0.0
+
+
+def _quality(ranges: Mapping[str, float], media_type: str) -> float:
+    """Return the quality of the most specific range that covers a media type."""
+    for media_range in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if media_range in ranges:
+            return ranges[media_range]
+    return 0.0

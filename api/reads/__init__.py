@@ -1,0 +1,1 @@
+"""The read tools: what they ask of Postgres and what they show."""

@@ -1,0 +1,133 @@
+"""The technician's job packet, read from Postgres and, where configured, the object store."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from api.reads.ticket import evidence_items, timeline_events
+from api.reads.tools import ReadRequest
+from api.reads.view import Seen, reading, visible_ticket
+from api.routes.evidence import THUMBNAIL, link_url
+from api.wire.errors import ApiError
+from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
+from policy.command.access import binding_denial
+from policy.evidence.references import pinned_versions
+from policy.model import Ticket
+from policy.reads.job_packet import Enclosures, Place, job_packet
+from policy.rules.bundle import Bundle
+from policy.shapes import actor_shape
+from policy.ticket.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
+from policy.values import format_datetime
+from runtime.postgres.pool import Connection, Pool
+
+SITE = """
+SELECT id::text, name, timezone, access_instructions, address1, address2, city, region,
+       postal_code, country
+  FROM sites WHERE id = $1
+"""
+CONTACT = """
+SELECT name, phone, role FROM contacts WHERE site_id = $1
+ ORDER BY is_authorized_requester DESC, escalation_level NULLS LAST, created_at, id LIMIT 1
+"""
+# Of what was redacted, those who work by a packet may see no thumbnail either.
+THUMBNAILS = """
+SELECT i.id FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id = i.id
+                       AND i.uri = 's3://' || u.bucket || '/' || u.object_key
+ WHERE i.ticket_id = $1 AND i.metadata->'inspection' ? 'thumbnail'
+   AND NOT EXISTS (SELECT FROM evidence_redactions r WHERE r.evidence_item_id = i.id)
+ ORDER BY i.created_at, i.id
+"""
+ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
+LOOK_UP_SECONDS = 20
+UNANSWERED = LookUp(failure="HEAD_TIMEOUT", message="The object store did not answer in time.")
+
+
+class ReferenceStore(Protocol):
+    """Where evidence references are looked up."""
+
+    async def head(self, uri: str, version_id: str | None) -> LookUp:
+        """Return what is stored under `uri`; every failure is a value."""
+        ...
+
+
+class JobPackets:
+    """Reads job packets."""
+
+    def __init__(self, pool: Pool, bundle: Bundle, store: ReferenceStore) -> None:
+        self._pool = pool
+        self._bundle = bundle
+        self._store = store
+
+    async def read(self, request: ReadRequest) -> dict[str, Any]:
+        """Return the answer of tech.job_packet."""
+        async with reading(self._pool, request.actor) as conn:
+            seen = await visible_ticket(conn, request.actor, request.subject, with_clock=True)
+            ticket, at, _ = seen
+            denial = binding_denial(request.actor, request.tool, ticket.assigned_tech_id)
+            if denial is not None:
+                raise ApiError(denial.code, details=denial.details)
+            facts = await _facts(conn, seen)
+            enclosures = Enclosures(
+                place=await _place(conn, ticket),
+                events=await timeline_events(conn, ticket.id),
+                thumbnails=await _thumbnails(conn, ticket),
+            )
+        if self._bundle.evidence.require_head:
+            facts = facts.model_copy(update={"look_ups": await self._look_ups(facts.evidence)})
+        packet = job_packet(self._bundle, facts, request.actor.actor_role, enclosures)
+        return {
+            "generated_at": format_datetime(at),
+            "actor": actor_shape(request.actor, request.tool),
+            "packet": packet,
+        }
+
+    async def _look_ups(self, evidence: Sequence[Evidence]) -> Mapping[str, LookUp]:
+        """Return what is stored for each reference, each looked up once."""
+        tasks = {
+            uri: asyncio.create_task(self._store.head(uri, version))
+            for uri, version in pinned_versions(evidence).items()
+        }
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=LOOK_UP_SECONDS)
+        found = {uri: task.result() if task.done() else UNANSWERED for uri, task in tasks.items()}
+        for task in tasks.values():
+            task.cancel()
+        return found
+
+
+async def _facts(conn: Connection, seen: Seen) -> Facts:
+    ticket, at, clock = seen
+    excepted = await conn.fetch(EXCEPTIONS, ticket.id)
+    completion = await conn.fetchrow(COMPLETION, ticket.id)
+    autonomy = await conn.fetch(AUTONOMY, ticket.id, ticket.incident_type or "")
+    return Facts(
+        now=at,
+        ticket=ticket,
+        audit_id=ticket.id,  # a read writes no row that would need new ids
+        new_ids=(ticket.id, ticket.id),
+        clock=clock,
+        evidence=tuple(await evidence_items(conn, ticket.id)),
+        excepted_keys=frozenset(row["key"] for row in excepted),
+        completion=None
+        if completion is None
+        else CompletionContext(
+            tool_name=completion["tool_name"], request=completion["request"] or {}
+        ),
+        autonomy=tuple(AutonomyRow(**row) for row in autonomy),
+    )
+
+
+async def _place(conn: Connection, ticket: Ticket) -> Place:
+    row = await conn.fetchrow(SITE, ticket.site_id)
+    contact = await conn.fetchrow(CONTACT, ticket.site_id)
+    if row is None:
+        raise LookupError("a ticket's site exists")
+    fields = dict(row)
+    address = {name: fields.pop(name) for name in ADDRESS}
+    return Place(**fields, address=address, contact=None if contact is None else dict(contact))
+
+
+async def _thumbnails(conn: Connection, ticket: Ticket) -> Mapping[str, str]:
+    """Return the link of each thumbnail by evidence id; following it is judged anew."""
+    rows = await conn.fetch(THUMBNAILS, ticket.id)
+    return {str(row["id"]): link_url(ticket.id, row["id"], THUMBNAIL) for row in rows}

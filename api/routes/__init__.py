@@ -1,0 +1,1 @@
+"""Every handler: from a request to the room that answers it."""

@@ -1,0 +1,47 @@
+"""The route of the closeout dossier: everything about one ticket, in one file."""
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+
+from api.gateway import admitted, gateway_of, path_ticket_id
+from api.reads.view import reading, visible_ticket
+from api.wire.answers import Answer
+from api.wire.errors import ApiError
+from api.wire.serving import Route
+from policy.codes import Code
+from policy.model import Role
+from runtime.postgres.pool import DATABASE_FAULTS
+
+OK = 200
+DOSSIER_PATH = "/tickets/{ticketId}/dossier"
+MEDIA_TYPE = "application/zip"
+LISTS_EVIDENCE = "closeout.list_evidence"
+
+
+def dossier_routes() -> Iterator[Route]:
+    """Yield the route."""
+    yield Route("GET", DOSSIER_PATH, _dossier)
+
+
+async def _dossier(request: Request) -> Answer:
+    gateway = gateway_of(request)
+    if gateway.dossiers is None:
+        raise ApiError(Code.NOT_FOUND)
+    actor = await admitted(request, (*gateway.bundle.tools[LISTS_EVIDENCE].roles, Role.AUDIT))
+    ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
+    try:
+        async with reading(gateway.pool, actor) as conn:
+            ticket = (await visible_ticket(conn, actor, ticket_id)).ticket
+            found = await gateway.dossiers.gather(conn, ticket)
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+    if found is None:  # imported, and untouched since: nothing is recorded that could be proven
+        raise ApiError(Code.NOT_FOUND)
+    content = await gateway.dossiers.build(ticket, *found)
+    name = f"dossier-{ticket_id}.zip"
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+    return Answer(OK, content, headers)

@@ -1,0 +1,147 @@
+"""The routes of draft invoices: one ticket's, and all of them for accounting."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+
+from api.gateway import admitted, gateway_of, path_ticket_id
+from api.reads.query import Query, invalid_query
+from api.reads.ticket import timeline_events
+from api.reads.view import reading, visible_ticket
+from api.wire.answers import Answer, json_answer
+from api.wire.errors import ApiError
+from api.wire.serving import Route
+from policy.billing.invoice import (
+    ARTIFACT_TYPE,
+    EXPORT_HEADS,
+    derived_bill,
+    export_rows,
+    invoice_document,
+    work_done,
+)
+from policy.codes import Code
+from policy.model import Actor, Role, Ticket
+from policy.values import parse_date_or_datetime
+from records.dossier.invoice import render_invoice
+from runtime.postgres.pool import DATABASE_FAULTS, Connection
+
+OK = 200
+INVOICE_PATH, EXPORT_PATH = "/tickets/{ticketId}/invoice", "/exports/invoices"
+INVOICE_ROLES = (Role.FINANCE, Role.DISPATCHER, Role.APPROVER, Role.ADMIN, Role.AUDIT)
+EXPORT_ROLES = (Role.FINANCE, Role.ADMIN, Role.AUDIT)
+CSV, PDF = "text/csv; charset=utf-8", "application/pdf"
+STORED = """
+SELECT artifact_payload FROM closeout_artifacts WHERE ticket_id = $1 AND artifact_type = $2
+"""
+PLACE = """
+SELECT name, address1, address2, city, region, postal_code, country FROM sites WHERE id = $1
+"""
+ACCOUNT = "SELECT name FROM accounts WHERE id = $1"
+EXPORTED = """
+SELECT c.artifact_payload FROM closeout_artifacts c JOIN tickets t ON t.id = c.ticket_id
+ WHERE c.artifact_type = $1
+   AND (c.artifact_payload->>'issued_at')::timestamptz >= $2
+   AND (c.artifact_payload->>'issued_at')::timestamptz < $3
+   AND ($4::uuid[] IS NULL OR t.account_id = ANY ($4))
+   AND ($5::uuid[] IS NULL OR t.site_id = ANY ($5))
+ ORDER BY c.artifact_payload->>'issued_at', c.ticket_id
+"""
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class Draft(NamedTuple):
+    """A draft invoice, and the names that its page shows."""
+
+    invoice: dict[str, Any]
+    site: dict[str, Any]
+    account: dict[str, Any]
+
+
+def invoice_routes() -> Iterator[Route]:
+    """Yield the routes."""
+    yield Route("GET", INVOICE_PATH, _invoice)
+    yield Route("GET", EXPORT_PATH, _export)
+
+
+async def _invoice(request: Request) -> Answer:
+    actor = await admitted(request, INVOICE_ROLES)
+    ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
+    wanted = Query(request.query_params).words("format") or ("json",)
+    if wanted not in {("json",), ("pdf",), ("csv",)}:
+        raise invalid_query("format")
+    try:
+        async with reading(gateway_of(request).pool, actor) as conn:
+            ticket, at, _ = await visible_ticket(conn, actor, ticket_id)
+            draft = await _draft(request, conn, ticket, at)
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+    name = f"invoice-{ticket_id}.{wanted[0]}"
+    match wanted[0]:
+        case "pdf":
+            return _file(render_invoice(*draft), PDF, name)
+        case "csv":
+            return _file(_csv([draft.invoice]), CSV, name)
+        case _:
+            return json_answer(OK, draft.invoice)
+
+
+async def _draft(request: Request, conn: Connection, ticket: Ticket, at: datetime) -> Draft:
+    """Return the stored draft, else the one that the ticket's record and the prices give."""
+    site = dict(await conn.fetchrow(PLACE, ticket.site_id) or {})
+    account = dict(await conn.fetchrow(ACCOUNT, ticket.account_id) or {})
+    invoice = await conn.fetchval(STORED, ticket.id, ARTIFACT_TYPE)
+    if invoice is None:
+        work = work_done(await timeline_events(conn, ticket.id))
+        prices = gateway_of(request).prices
+        bill = derived_bill(prices, ticket, work, site["country"], site["region"])
+        invoice = invoice_document(ticket, bill, at, f"record and price list {prices.version}")
+    return Draft(invoice, site, account)
+
+
+async def _export(request: Request) -> Answer:
+    actor = await admitted(request, EXPORT_ROLES)
+    query = Query(request.query_params)
+    since, until = _day(query, "from", FIRST), _day(query, "to", LAST)
+    try:
+        async with reading(gateway_of(request).pool, actor) as conn:
+            rows = await conn.fetch(EXPORTED, ARTIFACT_TYPE, since, until, *_scope(actor))
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+    return _file(_csv([row["artifact_payload"] for row in rows]), CSV, "invoices.csv")
+
+
+def _day(query: Query, name: str, default: datetime) -> datetime:
+    words = query.words(name)
+    if not words:
+        return default
+    try:
+        (word,) = words
+        return parse_date_or_datetime(word)
+    except ValueError:
+        raise invalid_query(name) from None
+
+
+def _scope(actor: Actor) -> tuple[list[Any] | None, list[Any] | None]:
+    """Return the accounts and sites that the actor may see, None for all."""
+    return (
+        None if actor.account_ids is None else sorted(actor.account_ids),
+        None if actor.site_ids is None else sorted(actor.site_ids),
+    )
+
+
+def _csv(invoices: list[dict[str, Any]]) -> bytes:
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(EXPORT_HEADS)
+    for invoice in invoices:
+        writer.writerows(export_rows(invoice))
+    return text.getvalue().encode()
+
+
+def _file(content: bytes, media_type: str, name: str) -> Answer:
+    disposition = f'attachment; filename="{name}"'
+    return Answer(OK, content, {"Content-Type": media_type, "Content-Disposition": disposition})

@@ -1,0 +1,71 @@
+"""The routes for operators: metrics, alerts and runbooks (contract 15.2, 15.3)."""
+
+from collections.abc import Iterator
+
+from starlette.requests import Request
+
+from api.gateway import admitted, gateway_of
+from api.ops.metrics import JSON, TEXT, exposition, json_metrics, preferred
+from api.ops.runbooks import URL_PREFIX, runbook_text
+from api.wire.answers import Answer, json_answer
+from api.wire.errors import ApiError
+from api.wire.serving import Route, trail_of
+from policy.codes import Code
+from policy.model import Role
+from runtime.environment import Mode
+from runtime.postgres.pool import DATABASE_FAULTS
+
+OK = 200
+OPERATORS = (Role.OPS, Role.DISPATCHER, Role.ADMIN)
+
+
+def ops_routes() -> Iterator[Route]:
+    """Yield the routes."""
+    yield Route("GET", "/metrics", _metrics)
+    yield Route("GET", "/metrics/prometheus", _prometheus)
+    yield Route("GET", "/ops/alerts", _alerts)
+    yield Route("GET", URL_PREFIX + "{file}", _runbook)
+
+
+async def _metrics(request: Request) -> Answer:
+    await _admit(request)
+    return _rendered(request, preferred(request.headers.get("accept", "")))
+
+
+async def _prometheus(request: Request) -> Answer:
+    await _admit(request)
+    return _rendered(request, TEXT)
+
+
+def _rendered(request: Request, media_type: str) -> Answer:
+    """Return the metrics, this request among them."""
+    counters, trail = gateway_of(request).counters, trail_of(request)
+    counters.request(request.method, trail.endpoint, OK)
+    trail.counted = True
+    if media_type == JSON:
+        return json_answer(OK, json_metrics(counters))
+    content, content_type = exposition(counters, media_type)
+    return Answer(OK, content, {"Content-Type": content_type})
+
+
+async def _alerts(request: Request) -> Answer:
+    await _admit(request)
+    try:
+        return json_answer(OK, await gateway_of(request).alerts.report())
+    except DATABASE_FAULTS as error:
+        raise ApiError(Code.DATABASE_UNAVAILABLE) from error
+
+
+async def _runbook(request: Request) -> Answer:
+    text = runbook_text(request.path_params["file"])
+    if text is None:
+        raise ApiError(Code.NOT_FOUND)
+    return Answer(OK, text, {"Content-Type": "text/markdown; charset=utf-8"})
+
+
+async def _admit(request: Request) -> None:
+    """Let everybody in, but in production operators only, unless the settings open it."""
+    gateway = gateway_of(request)
+    if gateway.settings.mode is not Mode.PRODUCTION or gateway.settings.ops_public:
+        return
+    await admitted(request, OPERATORS)

@@ -1,0 +1,1 @@
+"""`dispatch drill`: runbooks exercised against a running stack."""

@@ -1,0 +1,1 @@
+"""`dispatch release-check`: the gates before a release."""

@@ -1,0 +1,1 @@
+"""The demo: one ticket from creation to closure, step by step."""

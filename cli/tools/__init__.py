@@ -1,0 +1,1 @@
+"""One command for each tool of the registry."""

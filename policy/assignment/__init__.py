@@ -1,0 +1,1 @@
+"""Who may do a visit, and in which order they are proposed."""

@@ -1,0 +1,1 @@
+"""Audit rows, their chain, and the Merkle log that proves them."""

@@ -1,0 +1,1 @@
+"""What may be done without a person: verdict and control."""

@@ -1,0 +1,1 @@
+"""Draft invoices and the price list."""

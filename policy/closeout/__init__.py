@@ -1,0 +1,1 @@
+"""The closeout gate: completion, verification, packet and risk."""

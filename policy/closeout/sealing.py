@@ -1,0 +1,16 @@
+"""Sealing: evidence that was judged can no longer change (contract 9.6)."""
+
+from typing import Any
+
+from policy.command.case import Case
+from policy.ticket.writes import SealEvidence
+
+
+def seal(case: Case[Any]) -> SealEvidence:
+    """Return the write that makes all open evidence of the ticket immutable."""
+    return SealEvidence(
+        ticket_id=case.ticket.id,
+        immutable_by=case.actor.actor_id,
+        immutable_request_id=case.request_uuid,
+        immutable_at=case.facts.now,
+    )

@@ -1,0 +1,1 @@
+"""Messages to deliver: their rows and what follows a failure."""

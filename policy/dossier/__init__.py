@@ -1,0 +1,1 @@
+"""The dossier: its manifest, and the verifier that stands alone."""

@@ -1,0 +1,1 @@
+"""Evidence: references, uploads, content, and how it is shown."""

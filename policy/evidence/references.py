@@ -1,0 +1,87 @@
+"""Evidence references: which of them resolve, and which are invalid (contract 9.4, 9.5)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from policy.rules.bundle import EvidenceRules
+from policy.ticket.facts import Evidence, LookUp
+from policy.values import parse_uuid
+
+_SHA256_DIGITS = 64
+
+
+def resolvable(rules: EvidenceRules, uri: str) -> bool:
+    """Whether `uri` is absolute, of an allowed scheme, with a host and a path."""
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return parts.scheme in rules.schemes and bool(host) and parts.path not in {"", "/"}
+
+
+def invalid_references(
+    rules: EvidenceRules,
+    evidence: Sequence[Evidence],
+    listed: Iterable[str],
+    required_keys: Iterable[str],
+    look_ups: Mapping[str, LookUp] | None,
+) -> tuple[str, ...]:
+    """Return the invalid references, unique and sorted, as they were given.
+
+    `listed` are evidence ids or uris; rows that carry a required key count without being listed.
+    `look_ups` holds what was found for each uri, None when look-ups are off.
+    """
+    required = frozenset(required_keys)
+    invalid = {ref for ref in listed if not _all_good(rules, _rows(evidence, ref), look_ups)}
+    invalid |= {
+        row.uri
+        for row in evidence
+        if row.evidence_key in required and not _all_good(rules, [row], look_ups)
+    }
+    return tuple(sorted(invalid))
+
+
+def pinned_versions(evidence: Iterable[Evidence]) -> dict[str, str | None]:
+    """Return each distinct uri with the version to look up: the pinned one, where there is one."""
+    pinned: dict[str, str | None] = {}
+    for row in evidence:
+        pinned[row.uri] = row.object_version_id or pinned.get(row.uri)
+    return pinned
+
+
+def look_up_failure(rules: EvidenceRules, row: Evidence, found: LookUp | None) -> str | None:
+    """Return the failure code of a looked-up row, comparing its checksum where that is on."""
+    if found is None:
+        return "UNSUPPORTED_SCHEME"
+    if found.failure is not None:
+        return found.failure
+    if rules.require_checksum and row.checksum and not _same_checksum(row, found):
+        return "CHECKSUM_MISMATCH"
+    return None
+
+
+def _rows(evidence: Sequence[Evidence], reference: str) -> list[Evidence]:
+    try:
+        wanted = parse_uuid(reference)
+    except ValueError:
+        return [row for row in evidence if row.uri == reference]
+    return [row for row in evidence if row.id == wanted]
+
+
+def _all_good(
+    rules: EvidenceRules, rows: Sequence[Evidence], look_ups: Mapping[str, LookUp] | None
+) -> bool:
+    return bool(rows) and all(
+        resolvable(rules, row.uri)
+        and (look_ups is None or look_up_failure(rules, row, look_ups.get(row.uri)) is None)
+        for row in rows
+    )
+
+
+def _same_checksum(row: Evidence, found: LookUp) -> bool:
+    checksum = (row.checksum or "").strip().lower()
+    if len(checksum) == _SHA256_DIGITS and found.sha256:
+        return checksum == found.sha256.lower()
+    other = [found.etag, found.content_md5]
+    return checksum in {value.lower().removeprefix("w/").strip('"') for value in other if value}

@@ -1,0 +1,1 @@
+"""What reads show and offer: cockpit, packet, actions, guide and schemas."""

@@ -1,0 +1,100 @@
+"""The dispatcher's queue: how its order and its rows follow from the SLA (contract 10.2)."""
+
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from policy.deadlines.sla import MINUTE, SlaStatus
+from policy.model import Priority, State
+from policy.rules.bundle import Bundle
+
+DEFAULT_LIMIT = 200
+PRIORITIES = tuple(Priority)
+PROVIDER_STATES = frozenset(
+    {
+        State.SCHEDULED,
+        State.DISPATCHED,
+        State.ON_SITE,
+        State.IN_PROGRESS,
+        State.ON_HOLD,
+        State.COMPLETED_PENDING_VERIFICATION,
+    }
+)
+
+
+class Position(NamedTuple):
+    """A row's place in the queue. Positions sort as the queue does.
+
+    The SLA status needs no member: it follows from the remaining minutes, and rises with them.
+    `newest_first` is the time of the last update in milliseconds, negated.
+    """
+
+    remaining_minutes: int
+    priority_rank: int
+    region_weight: int
+    newest_first: int
+    ticket_id: UUID
+
+
+class Span(NamedTuple):
+    """Remaining minutes from `low` up to but without `high`; None has no end."""
+
+    low: int | None
+    high: int | None
+
+
+def spans_of(bundle: Bundle, statuses: Collection[SlaStatus]) -> list[Span]:
+    """Return the spans in which tickets have one of the statuses, in the queue's order."""
+    if not statuses:
+        return [Span(None, None)]
+    healthy_from = bundle.sla.warning_minutes + 1
+    spans: list[Span] = []
+    for status, span in (
+        (SlaStatus.BREACH, Span(None, 0)),
+        (SlaStatus.WARNING, Span(0, healthy_from)),
+        (SlaStatus.HEALTHY, Span(healthy_from, None)),
+    ):
+        if status not in statuses:
+            continue
+        if spans and spans[-1].high == span.low:
+            spans[-1] = Span(spans[-1].low, span.high)
+        else:
+            spans.append(span)
+    return spans
+
+
+def spans_after(spans: Collection[Span], minute: int) -> Iterator[Span]:
+    """Yield what is left of the spans behind a minute."""
+    for low, high in spans:
+        if high is not None and high <= minute + 1:
+            continue
+        yield Span(minute + 1 if low is None else max(low, minute + 1), high)
+
+
+def clock_bound(at: datetime, minute: int | None, target_minutes: int) -> datetime | None:
+    """Return from when on a clock has at least `minute` minutes left at `at`; None is no bound."""
+    if minute is None:
+        return None
+    try:
+        return at + timedelta(minutes=minute - target_minutes)
+    except OverflowError:
+        return None
+
+
+def minutes_left(at: datetime, clock_at: datetime, target_minutes: int) -> int:
+    """Return the whole minutes that are left at `at`."""
+    return (clock_at - at) // MINUTE + target_minutes
+
+
+def timer_text(minutes: int) -> str:
+    """Return minutes as HH:MM with a leading minus when they are over."""
+    hours, rest = divmod(abs(minutes), 60)
+    return f"{'-' if minutes < 0 else ''}{hours:02d}:{rest:02d}"
+
+
+def delay_attribution(state: State) -> str:
+    """Return whose turn it is while a ticket rests in `state`."""
+    if state is State.APPROVAL_REQUIRED:
+        return "customer"
+    return "provider" if state in PROVIDER_STATES else "unknown"

@@ -1,0 +1,1 @@
+"""The rules as data: the bundle, validated, frozen and hashed."""

@@ -1,0 +1,1 @@
+"""The ticket: its facts, its writes, its own checks and its shape."""

@@ -1,0 +1,36 @@
+"""Outbox messages: their identity and payload (contract 14.1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from policy.canonical import sha256_hex
+from policy.command.case import Case
+from policy.ticket.writes import InsertOutbox
+
+
+def ticket_message(
+    case: Case[Any],
+    *,
+    event_type: str,
+    hash_fields: Mapping[str, Any],
+    key_suffix: str,
+    body: str,
+) -> InsertOutbox:
+    """Return the SMS that a transition sends; equal transitions share one idempotency key."""
+    ticket_id = str(case.ticket.id)
+    identity = sha256_hex({"ticket_id": ticket_id, "event_type": event_type, **hash_fields})
+    transition = f"{ticket_id}:{event_type}:{identity}"
+    key = f"{ticket_id}:{event_type}:{transition}{key_suffix}"
+    aggregate = {"aggregate_type": "ticket", "aggregate_id": ticket_id}
+    cause = {"state_transition_id": transition, "transition_id": str(case.facts.audit_id)}
+    payload = {
+        "channel": "SMS",
+        "to": case.ticket.customer_phone or "UNKNOWN_RECIPIENT",
+        "body": body,
+        **cause,
+        "event_type": event_type,
+        **aggregate,
+        "payload": {"reason": event_type, **cause},
+        "message_key": key,
+    }
+    return InsertOutbox(event_type=event_type, idempotency_key=key, payload=payload, **aggregate)

@@ -1,0 +1,1 @@
+"""The commands about approvals, a module each."""

@@ -1,0 +1,1 @@
+"""The commands about assignments, a module each."""

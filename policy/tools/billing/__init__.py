@@ -1,0 +1,1 @@
+"""The commands about invoices, a module each."""

@@ -1,0 +1,77 @@
+"""closeout.add_evidence (contract 7.9)."""
+
+from pydantic import Field
+
+from policy.codes import Code
+from policy.command.case import Case, CommandTool, Need
+from policy.command.effects import Decision, Denial
+from policy.evidence.references import look_up_failure
+from policy.shapes import evidence_shape
+from policy.ticket.facts import Evidence
+from policy.ticket.writes import InsertEvidence
+from policy.values import JsonObject, Name, PayloadModel, Text
+
+
+class Payload(PayloadModel):
+    """One piece of evidence, by reference."""
+
+    kind: Name
+    uri: Text
+    checksum: Name | None = None
+    evidence_key: Name | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Record the reference; with look-ups on it must exist."""
+    payload = case.payload
+    metadata = dict(payload.metadata)
+    if payload.evidence_key is not None:
+        metadata["evidence_key"] = payload.evidence_key
+    item = Evidence(
+        id=case.facts.new_ids[0],
+        ticket_id=case.ticket.id,
+        kind=payload.kind,
+        uri=payload.uri,
+        checksum=payload.checksum,
+        metadata=metadata,
+        created_by=case.actor.actor_id,
+        created_at=case.facts.now,
+    )
+    denial = _look_up_denial(case, item)
+    if denial is not None:
+        return denial
+    columns = {name: getattr(item, name) for name in InsertEvidence.model_fields}
+    return case.recorded(
+        audit={"evidence_item_id": str(item.id)},
+        writes=(InsertEvidence(**columns),),
+        body=evidence_shape(item),
+    )
+
+
+def _look_up_denial(case: Case[Payload], item: Evidence) -> Denial | None:
+    if case.facts.look_ups is None:
+        return None
+    found = case.facts.look_ups.get(item.uri)
+    failure = look_up_failure(case.bundle.evidence, item, found)
+    if failure is None:
+        return None
+    incident_type = (case.ticket.incident_type or "").strip().upper() or None
+    return Denial(
+        code=Code.CLOSEOUT_REQUIREMENTS_INCOMPLETE,
+        details={
+            "requirement_code": "INVALID_EVIDENCE_REFERENCE",
+            "incident_type": incident_type,
+            "template_version": None,
+            "missing_evidence_keys": [],
+            "missing_checklist_keys": [],
+            "invalid_evidence_refs": [item.uri],
+            "excepted_evidence_keys": [],
+            "head_check_failure": failure,
+            "head_check_message": found.message if found else None,
+            "checksum_enforced": case.bundle.evidence.require_checksum,
+        },
+    )
+
+
+TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.LOOK_UPS}))

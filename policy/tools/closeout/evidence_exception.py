@@ -1,0 +1,45 @@
+"""closeout.evidence_exception (contract 7.14)."""
+
+from policy.command.case import Case, CommandTool
+from policy.command.effects import Decision
+from policy.model import Role
+from policy.shapes import instant
+from policy.ticket.writes import InsertException
+from policy.values import DateOrDateTime, Name, PayloadModel, Text
+
+GRANTING_ROLES = frozenset({Role.QA, Role.APPROVER})
+
+
+class Payload(PayloadModel):
+    """Which evidence keys may be missing, why and until when."""
+
+    exception_reason: Text
+    evidence_refs: tuple[Name, ...] = ()
+    expires_at: DateOrDateTime | None = None
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Record the exception; it counts while someone entitled granted it and it lasts."""
+    payload, actor = case.payload, case.actor
+    lasts = payload.expires_at is not None and payload.expires_at > case.facts.now
+    said = {
+        "exception_reason": payload.exception_reason,
+        "expires_at": instant(payload.expires_at),
+        "evidence_refs": list(payload.evidence_refs),
+        "effective": lasts and actor.actor_role in GRANTING_ROLES,
+    }
+    exception = InsertException(
+        ticket_id=case.ticket.id,
+        evidence_keys=payload.evidence_refs,
+        exception_reason=payload.exception_reason,
+        expires_at=payload.expires_at,
+        granted_by=actor.actor_id,
+        granted_role=actor.actor_role.value,
+        audit_event_id=case.facts.audit_id,
+        request_id=case.request_uuid,
+    )
+    body = {"ticket": case.shape(case.ticket), **said}
+    return case.recorded(audit=said, writes=(exception,), body=body)
+
+
+TOOL = CommandTool(payload=Payload, decide=decide)

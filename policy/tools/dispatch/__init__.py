@@ -1,0 +1,1 @@
+"""The commands about forced steps of a dispatcher, a module each."""

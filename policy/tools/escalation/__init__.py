@@ -1,0 +1,1 @@
+"""The commands about escalations, a module each."""

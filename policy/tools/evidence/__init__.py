@@ -1,0 +1,1 @@
+"""The commands about uploads of evidence, a module each."""

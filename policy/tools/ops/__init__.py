@@ -1,0 +1,1 @@
+"""The commands about operators, a module each."""

@@ -1,0 +1,1 @@
+"""The commands about autonomy controls, a module each."""

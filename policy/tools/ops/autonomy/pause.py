@@ -1,0 +1,13 @@
+"""ops.autonomy.pause (contract 7.15)."""
+
+from policy.autonomy.control import ControlPayload, control
+from policy.command.case import Case, CommandTool, Need
+from policy.command.effects import Decision
+
+
+def decide(case: Case[ControlPayload]) -> Decision:
+    """Stop automation in a scope."""
+    return control(case, paused=True)
+
+
+TOOL = CommandTool(payload=ControlPayload, decide=decide, needs=frozenset({Need.CONTROL}))

@@ -1,0 +1,13 @@
+"""ops.autonomy.rollback (contract 7.15)."""
+
+from policy.autonomy.control import ControlPayload, control
+from policy.command.case import Case, CommandTool, Need
+from policy.command.effects import Decision
+
+
+def decide(case: Case[ControlPayload]) -> Decision:
+    """Let automation go on in a scope, also where it was never paused."""
+    return control(case, paused=False)
+
+
+TOOL = CommandTool(payload=ControlPayload, decide=decide, needs=frozenset({Need.CONTROL}))

@@ -1,0 +1,1 @@
+"""The commands about visits and holds, a module each."""

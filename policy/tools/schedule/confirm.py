@@ -1,0 +1,37 @@
+"""schedule.confirm (contract 7.4)."""
+
+from policy.command.case import Case, CommandTool, Need
+from policy.command.effects import Decision
+from policy.model import State
+from policy.ticket.message import ticket_message
+from policy.values import Window
+
+
+class Payload(Window):
+    """The confirmed window; it need not be one of the proposed."""
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Store the window and tell the customer."""
+    window, ordinal = case.payload, case.facts.earlier_confirmations + 1
+    message = ticket_message(
+        case,
+        event_type="schedule.confirm.sms",
+        hash_fields={
+            "from_state": case.ticket.state.value,
+            "to_state": State.SCHEDULED.value,
+            "scheduled_start": window.answer()["start"],
+            "scheduled_end": window.answer()["end"],
+        },
+        key_suffix=f":{ordinal}" if ordinal > 1 else "",
+        body=f"Your visit is confirmed: {window.answer()['start']} to {window.answer()['end']}.",
+    )
+    return case.moved(
+        State.SCHEDULED,
+        audit={"confirmation_window": window.answer(), "confirmation_ordinal": ordinal},
+        writes=(message,),
+        fields={"scheduled_start": window.start, "scheduled_end": window.end},
+    )
+
+
+TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.EARLIER_CONFIRMATIONS}))

@@ -1,0 +1,1 @@
+"""The commands about technicians on site, a module each."""

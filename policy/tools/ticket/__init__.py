@@ -1,0 +1,1 @@
+"""The commands about tickets, a module each."""

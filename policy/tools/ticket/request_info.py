@@ -1,0 +1,31 @@
+"""ticket.request_info (contract 7.3)."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from policy.command.case import Case, CommandTool
+from policy.command.effects import Decision
+from policy.model import State, Ticket
+from policy.values import PayloadModel, Text
+
+
+class Payload(PayloadModel):
+    """What must be asked before the ticket can be triaged."""
+
+    questions: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20)]
+    reason: Text | None = None
+
+
+def decide(case: Case[Payload]) -> Decision:
+    """Wait for answers; ticket.triage leads out again."""
+    questions = list(case.payload.questions)
+
+    def body(ticket: Ticket) -> dict[str, Any]:
+        return {"ticket": case.shape(ticket), "questions": questions}
+
+    audit = {"questions": questions, "reason": case.payload.reason}
+    return case.moved(State.NEEDS_INFO, audit=audit, body=body)
+
+
+TOOL = CommandTool(payload=Payload, decide=decide)

@@ -1,0 +1,1 @@
+"""The audit log: appended, anchored, verified."""

@@ -1,0 +1,1 @@
+"""Evidence bytes: accepted, inspected, kept and decoded."""

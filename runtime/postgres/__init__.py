@@ -1,0 +1,1 @@
+"""Postgres: pools, migrations and the first start of an installation."""

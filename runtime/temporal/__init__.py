@@ -1,0 +1,1 @@
+"""Temporal: client, payloads, codec and schedules."""

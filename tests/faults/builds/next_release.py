@@ -1,0 +1,27 @@
+"""The ticket workflow of a next release: one command more, behind a patch, as a release must."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
+    from workflows.ticket.workflow import TicketWorkflow
+
+PATCH = "next-release"
+
+
+@workflow.defn(name="Ticket")
+class NextTicketWorkflow(TicketWorkflow):
+    """Notes in the history, and so in `TemporalChangeVersion`, that this release came by."""
+
+    @workflow.init
+    def __init__(self, start: TicketStart) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: TicketStart) -> TicketView | None:
+        """Run as ever."""
+        return await super().run(start)
+
+    async def _execute(self, signed: SignedCommand) -> Outcome:
+        workflow.patched(PATCH)
+        return await super()._execute(signed)

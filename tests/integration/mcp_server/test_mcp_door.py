@@ -1,0 +1,102 @@
+"""Who and what the agents' door turns away, and what it says then."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.mcp_server.mcp_clients import agent, code_of, refused, text_of
+from tests.integration.servers.gateway import TestGateway
+
+pytest_plugins = ["tests.integration.servers.stack_fixture"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "code"),
+    [
+        ("ticket_destroy", {}, "UNKNOWN_TOOL"),
+        ("../tickets", {}, "UNKNOWN_TOOL"),
+        ("", {}, "UNKNOWN_TOOL"),
+        ("ticket_close", {"ticket_id": str(uuid4())}, "TOOL_ROLE_FORBIDDEN"),
+        ("ticket_get", {"ticket_id": str(uuid4())}, "TICKET_NOT_FOUND"),
+        ("ticket_get", {}, "INVALID_TICKET_ID"),
+        ("ticket_get", {"ticket_id": "../../health"}, "INVALID_TICKET_ID"),
+        ("ticket_timeline", {"ticket_id": str(uuid4()), "limit": 0}, "INVALID_QUERY"),
+        ("ticket_create", {"summary": "nowhere"}, "INVALID_REQUEST"),
+        ("ticket_create", {"summary": "x", "request_id": "mine"}, "INVALID_REQUEST"),
+    ],
+)
+async def test_an_error_says_what_is_wrong_and_what_to_do(
+    gateway: TestGateway, tool: str, arguments: dict[str, Any], code: str
+) -> None:
+    async with agent(gateway.url, gateway.bearer("agent")) as client:
+        result = await refused(client, tool, **arguments)
+
+    assert code_of(result) == code
+    assert result.structured_content["advice"]
+    assert f"What to do: {result.structured_content['advice']}" in text_of(result)
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize(
+    ("summary", "statuses"),
+    [
+        ('"\\ud800"', {200, 400}),
+        ("NaN", {200, 400}),
+        ("1e999", {200, 400}),
+        (f"{'[' * 200}{']' * 200}", {200, 400}),
+        (f"{'[' * 100_000}{']' * 100_000}", {200, 400}),
+        (f'"{"x" * 1_100_000}"', {413}),
+    ],
+    ids=["surrogate", "NaN", "infinity", "nested", "deeply nested", "large"],
+)
+def test_hostile_json_is_refused(
+    gateway: TestGateway, summary: str, statuses: set[int], version: str
+) -> None:
+    meta = (
+        '{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
+        '"io.modelcontextprotocol/clientCapabilities":{}}'
+    )
+    body = (
+        '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ticket_create",'
+        f'"_meta":{meta},"arguments":{{"summary":{summary}}}}}}}'
+    )
+    headers = {
+        **gateway.bearer("agent"),
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+        "MCP-Protocol-Version": version,
+        "Mcp-Method": "tools/call",
+        "Mcp-Name": "ticket_create",
+    }
+    answer = gateway.http.post("/mcp", content=body, headers=headers)
+
+    assert answer.status_code in statuses, answer.text
+    if answer.status_code == 200:
+        result = answer.json()["result"]
+        assert result["isError"]
+        assert result["structuredContent"]["error"]["code"] in {"INVALID_JSON", "INVALID_REQUEST"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 400, "MISSING_ACTOR_CONTEXT"),
+        ({"Authorization": "Bearer not.a.token"}, 401, "INVALID_AUTH_TOKEN"),
+        (
+            {"X-Actor-Id": "a", "X-Actor-Role": "agent", "Origin": "http://evil.example"},
+            401,
+            "AUTH_REQUIRED",
+        ),
+    ],
+    ids=["nobody", "bad token", "a page in a browser"],
+)
+def test_who_cannot_be_identified_gets_nothing(
+    gateway: TestGateway, headers: dict[str, str], status: int, code: str
+) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    accept = {"Accept": "application/json, text/event-stream"}
+    answer = gateway.http.post("/mcp", json=ping, headers={**accept, **headers})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert gateway.http.get("/mcp", headers=gateway.bearer("agent")).status_code == 405

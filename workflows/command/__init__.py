@@ -1,0 +1,1 @@
+"""The loop of every kind of workflow: one command at a time."""

@@ -1,0 +1,42 @@
+"""The sweep: a second look at deadlines, which does not depend on the tickets' own timers."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.activities import SweepActivities
+    from contracts.command import DEADLINE_SWEEP
+    from contracts.ticket import SweepReport, SweepStart, SweptDeadlines
+
+ACTIVITY_LIMIT = timedelta(seconds=30)
+MOST_ROUNDS = 100
+RETRIES = RetryPolicy(maximum_attempts=3)  # the next sweep comes anyway
+
+
+@workflow.defn(name=DEADLINE_SWEEP)
+class DeadlineSweepWorkflow:
+    """See to overdue deadlines, batch by batch, and report how late timers fire."""
+
+    @workflow.run
+    async def run(self, start: SweepStart) -> SweepReport:
+        """Work until a batch is empty or the rounds are over."""
+        found = seen_to = 0
+        for _ in range(MOST_ROUNDS):
+            swept = await workflow.execute_activity_method(
+                SweepActivities.sweep,
+                start_to_close_timeout=ACTIVITY_LIMIT,
+                retry_policy=RETRIES,
+                summary="see to what is overdue",
+            )
+            found, seen_to = found + swept.found, seen_to + swept.seen_to
+            if swept.found == 0:
+                break
+        return await workflow.execute_activity_method(
+            SweepActivities.measure,
+            args=(SweptDeadlines(found=found, seen_to=seen_to), start),
+            start_to_close_timeout=ACTIVITY_LIMIT,
+            retry_policy=RETRIES,
+            summary="how late timers fire",
+        )

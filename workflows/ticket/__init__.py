@@ -1,0 +1,1 @@
+"""The ticket's workflow and what operators see of it."""
