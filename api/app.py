@@ -34,7 +34,8 @@ from policy.rules.bundle import Bundle
 from runtime.bundle import installed_bundle
 from runtime.environment import Mode
 from runtime.settings import Settings
-from runtime.telemetry.tracing import Tracing, open_tracing
+from runtime.telemetry.handles import Tracing
+from runtime.telemetry.tracing import open_tracing
 
 
 def create_app(settings: Settings) -> ASGIApp:

@@ -24,7 +24,7 @@ from records.evidence.keeping import EvidenceVault
 from records.evidence.store import EvidenceStore
 from runtime.postgres.pool import Pool, assert_application_role, create_pool
 from runtime.settings import Settings
-from runtime.telemetry.tracing import Tracing
+from runtime.telemetry.handles import Tracing
 from runtime.temporal.client import connect_temporal
 from runtime.temporal.command_key import command_key
 

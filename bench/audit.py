@@ -21,14 +21,15 @@ import structlog
 
 from policy.audit.chain import ChainCheck
 from policy.audit.row import Chain, chained
+from policy.audit.shape import timeline_shape
 from policy.rules.bundle import load_bundle
-from policy.shapes import timeline_shape
 from records.audit.anchored_log import LogVerification
 from records.audit.anchoring import Anchoring
 from records.audit.signing_keys import SigningKeys
 from records.audit.verification import Verification
 from runtime.key_ring import new_key
-from runtime.postgres.pool import create_pool, migrate
+from runtime.postgres.migrate import migrate
+from runtime.postgres.pool import create_pool
 from tests.integration.servers.postgres_server import FASTER_THAN_SAFE, start_cluster
 
 ROWS = 100_000

@@ -23,8 +23,7 @@ from rich.table import Table
 from bench.load import Round
 from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
 from bench.report import Line, conclude
-from contracts.command import CLOCK_CHANGED, WORKFLOW_TYPE, workflow_id
-from contracts.ticket import TicketStart
+from contracts.ticket import CLOCK_CHANGED, WORKFLOW_TYPE, TicketStart, workflow_id
 from policy.model import Priority
 from policy.rules.bundle import load_bundle
 from runtime.postgres.pool import Connection as DatabaseConnection

@@ -10,7 +10,7 @@ import typer
 from cli.output import DataDir, failed, owner_database_url, run, say, settings
 from policy.rules.bundle import load_bundle
 from runtime.postgres import bootstrap as installation
-from runtime.postgres.pool import migrate as apply_migrations
+from runtime.postgres.migrate import migrate as apply_migrations
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR
 

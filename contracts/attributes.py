@@ -5,7 +5,7 @@ from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from contracts.command import SEARCH_ATTRIBUTES
+from contracts.ticket import SEARCH_ATTRIBUTES
 
 KEYS: Mapping[str, SearchAttributeKey[Any]] = {
     name: SearchAttributeKey.for_int(name)

@@ -1,44 +1,16 @@
-"""Names and ids that gateway, worker and operators share."""
+"""Any command between processes: its message, its id, the channel of its outcome."""
 
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from pydantic import BaseModel, ConfigDict
+
+from policy.command.message import Command
 from policy.model import Actor
 
-WORKFLOW_TYPE = "Ticket"
-EXECUTE_COMMAND = "ticket.execute_command"
-ESCALATE = "ticket.escalate"
-DEADLINE_SWEEP = "DeadlineSweep"
-SWEEP_DEADLINES = "deadline.sweep"
-MEASURE_TIMERS = "timer.measure"
-CLOCK_CHANGED = "clock.changed"
-"""Signals a ticket that its deadlines may have moved."""
-SWEEP_WORKFLOW, AUDIT_WORKFLOW = "EvidenceSweep", "EvidenceAudit"
-SWEEP_UPLOADS, AUDIT_EVIDENCE = "evidence.sweep_uploads", "evidence.audit"
 NOTIFY_CHANNEL = "command"
-SEALED_ENCODING = b"binary/encrypted"
-"""Marks a payload that only an installation with the right key can open."""
-UNREADABLE_ENCODING = b"binary/unreadable"
-"""Marks what is left of a sealed payload that was tampered with."""
 AUTOMATION_HEADER = "x-dispatch-automation"
 """Sent, with any value, by a client that acts without a person: it obeys the autonomy ladder."""
-TIMER_ACTOR_ID = "dispatch-ticket-timer"
-SEARCH_ATTRIBUTES = {
-    "DispatchPhase": "Keyword",
-    "DispatchPriority": "Keyword",
-    "DispatchSlaStatus": "Keyword",
-    "DispatchAccountId": "Keyword",
-    "DispatchSiteId": "Keyword",
-    "DispatchTechId": "Keyword",
-    "DispatchIncidentType": "Keyword",
-    "DispatchEscalationLevel": "Int",
-}
 _COMMAND_SPACE = uuid5(NAMESPACE_URL, "real-dispatch/command")
-_TICKET_SPACE = uuid5(NAMESPACE_URL, "real-dispatch/ticket")
-
-
-def workflow_id(tenant_id: str, ticket_id: UUID | None) -> str:
-    """Return the id of the workflow that owns a ticket, or a tenant's commands without one."""
-    return f"tenant-{tenant_id}" if ticket_id is None else f"ticket-{ticket_id}"
 
 
 def command_id(
@@ -52,7 +24,18 @@ def command_id(
     return uuid5(_COMMAND_SPACE, "\n".join(map(str, parts)))
 
 
-def new_ticket_id(actor: Actor, endpoint: str, request_id: UUID) -> UUID:
-    """Return the id reserved for a new ticket; a retry after a crash finds the same workflow."""
-    parts = (actor.tenant_id, actor.actor_id, endpoint, str(request_id))
-    return uuid5(_TICKET_SPACE, "\n".join(parts))
+class Message(BaseModel):
+    """Base of every message: immutable; unknown fields of a newer sender are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SignedCommand(Message):
+    """A command with the MAC of the gateway that accepted it (see `contracts.signing`).
+
+    `trace_parent` is the gateway's span while it traces; it is not signed and decides nothing.
+    """
+
+    command: Command
+    mac: str = ""
+    trace_parent: str | None = None

@@ -3,7 +3,7 @@
 import hmac
 from hashlib import sha256
 
-from contracts.ticket import SignedCommand
+from contracts.command import SignedCommand
 from policy.command.message import Command, request_hash
 
 

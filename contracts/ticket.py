@@ -1,28 +1,31 @@
-"""Messages between gateway, workflow and activities. Fields are only ever added."""
+"""The ticket between processes: names, ids, messages and activities. Fields are only added."""
 
+from abc import ABC, abstractmethod
 from datetime import datetime
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict
+from temporalio import activity
 
-from policy.command.message import Command
+from contracts.command import Message, SignedCommand
+from policy.model import Actor
 
-
-class Message(BaseModel):
-    """Base of every message: immutable; unknown fields of a newer sender are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class SignedCommand(Message):
-    """A command with the MAC of the gateway that accepted it (see `contracts.signing`).
-
-    `trace_parent` is the gateway's span while it traces; it is not signed and decides nothing.
-    """
-
-    command: Command
-    mac: str = ""
-    trace_parent: str | None = None
+WORKFLOW_TYPE = "Ticket"
+EXECUTE_COMMAND = "ticket.execute_command"
+ESCALATE = "ticket.escalate"
+CLOCK_CHANGED = "clock.changed"
+"""Signals a ticket that its deadlines may have moved."""
+TIMER_ACTOR_ID = "dispatch-ticket-timer"
+SEARCH_ATTRIBUTES = {
+    "DispatchPhase": "Keyword",
+    "DispatchPriority": "Keyword",
+    "DispatchSlaStatus": "Keyword",
+    "DispatchAccountId": "Keyword",
+    "DispatchSiteId": "Keyword",
+    "DispatchTechId": "Keyword",
+    "DispatchIncidentType": "Keyword",
+    "DispatchEscalationLevel": "Int",
+}
+_TICKET_SPACE = uuid5(NAMESPACE_URL, "real-dispatch/ticket")
 
 
 class TicketView(Message):
@@ -74,45 +77,29 @@ class TimerFired(Message):
     ticket_id: UUID | None
 
 
-class Swept(Message):
-    """What a sweep did: uploads given up, objects that a lock keeps, uploads in parts ended."""
-
-    uploads: int = 0
-    kept: int = 0
-    multiparts: int = 0
+def workflow_id(tenant_id: str, ticket_id: UUID | None) -> str:
+    """Return the id of the workflow that owns a ticket, or a tenant's commands without one."""
+    return f"tenant-{tenant_id}" if ticket_id is None else f"ticket-{ticket_id}"
 
 
-class Audited(Message):
-    """What a re-hash found: how much was read, and how much of it is not what was recorded.
-
-    `unchecked` are all items in our bucket that no reading can prove: without a SHA-256.
-    """
-
-    items: int = 0
-    size_bytes: int = 0
-    failures: int = 0
-    unchecked: int = 0
+def new_ticket_id(actor: Actor, endpoint: str, request_id: UUID) -> UUID:
+    """Return the id reserved for a new ticket; a retry after a crash finds the same workflow."""
+    parts = (actor.tenant_id, actor.actor_id, endpoint, str(request_id))
+    return uuid5(_TICKET_SPACE, "\n".join(parts))
 
 
-class SweepStart(Message):
-    """How a `DeadlineSweep` starts: how often it does, which is the span it reports on."""
+class TicketActivities(ABC):
+    """What a ticket workflow asks of the outside world."""
 
-    every_seconds: int = 60
+    @abstractmethod
+    @activity.defn(name=EXECUTE_COMMAND)
+    async def execute_command(self, signed: SignedCommand) -> Outcome:
+        """Decide a command and record verdict, audit and new state in one transaction.
 
+        Idempotent on the command's id: a retry gets the first outcome.
+        """
 
-class SweptDeadlines(Message):
-    """One round of a sweep: overdue tickets found, and escalations raised, holds rolled back."""
-
-    found: int = 0
-    seen_to: int = 0
-
-
-class SweepReport(Message):
-    """What a sweep found, and how late timers raised `fired` steps since the last one."""
-
-    found: int
-    seen_to: int
-    fired: int
-    p50_ms: int | None = None
-    p99_ms: int | None = None
-    max_ms: int | None = None
+    @abstractmethod
+    @activity.defn(name=ESCALATE)
+    async def escalate(self, fired: TimerFired) -> TicketView | None:
+        """Record every escalation that is due, each once; return the ticket as it stands."""

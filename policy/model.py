@@ -116,3 +116,12 @@ class Ticket(Frozen):
     version: int = 0
     created_at: datetime
     updated_at: datetime
+
+
+class Site(Frozen):
+    """A site, as far as decisions need it."""
+
+    id: UUID
+    account_id: UUID
+    region: str | None = None
+    timezone: str = "UTC"

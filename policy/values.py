@@ -184,3 +184,13 @@ class Window(PayloadModel):
     def answer(self) -> dict[str, str]:
         """Return both ends in answer form."""
         return {"start": format_datetime(self.start), "end": format_datetime(self.end)}
+
+
+def instant(moment: datetime | None) -> str | None:
+    """Return the answer form of a moment that may be missing."""
+    return None if moment is None else format_datetime(moment)
+
+
+def identifier(value: object | None) -> str | None:
+    """Return an id as text, or None."""
+    return None if value is None else str(value)

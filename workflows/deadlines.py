@@ -6,9 +6,13 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.activities import SweepActivities
-    from contracts.command import DEADLINE_SWEEP
-    from contracts.ticket import SweepReport, SweepStart, SweptDeadlines
+    from contracts.deadlines import (
+        DEADLINE_SWEEP,
+        SweepActivities,
+        SweepReport,
+        SweepStart,
+        SweptDeadlines,
+    )
 
 ACTIVITY_LIMIT = timedelta(seconds=30)
 MOST_ROUNDS = 100

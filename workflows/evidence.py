@@ -6,9 +6,13 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.activities import EvidenceActivities
-    from contracts.command import AUDIT_WORKFLOW, SWEEP_WORKFLOW
-    from contracts.ticket import Audited, Swept
+    from contracts.evidence import (
+        AUDIT_WORKFLOW,
+        SWEEP_WORKFLOW,
+        Audited,
+        EvidenceActivities,
+        Swept,
+    )
 
 RUN_LIMIT = timedelta(minutes=10)
 HEARTBEAT_LIMIT = timedelta(minutes=1)

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import orjson
 
-from activities.ticket.facts import Connection
 from policy.audit.row import Chain, chained
 from policy.command.effects import Denial, Effects
 from policy.command.message import Command
 from policy.model import TERMINAL
 from policy.rules.bundle import Bundle
-from policy.shapes import ticket_shape
 from policy.ticket.facts import Facts
+from policy.ticket.shape import ticket_shape
 from policy.values import format_datetime
+from runtime.postgres.pool import Connection
 
 RECORD = """
 WITH doc AS MATERIALIZED (SELECT $1::jsonb AS d, $2::text AS reply, $2::text::jsonb AS reply_body),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from policy.ticket.facts import LookUp, SignedPut, StoredObject, Upload
+from policy.evidence.model import LookUp, SignedPut, StoredObject, Upload
 
 # All look-ups of one command together; what is not known by then counts as unanswered.
 TOTAL_LIMIT_SECONDS = 20

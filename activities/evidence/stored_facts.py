@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from activities.evidence.rows import STATE, evidence_of, twin_of, upload_of
 from activities.evidence.store import ObjectStore, look_up_all
-from activities.ticket import statements as queries
-from activities.ticket.facts import Pool, evidence_of, reading, twin_of, upload_of
 from contracts.signing import is_bound
-from policy.command.case import OUTSIDE, Need
 from policy.command.effects import Denial
 from policy.command.message import Command
 from policy.command.payload import parse_payload
 from policy.command.registry import command_tool
+from policy.evidence.model import LookUp, SignedUpload, StoredObject
 from policy.evidence.references import pinned_versions
 from policy.evidence.uploads import object_key
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import LookUp, SignedUpload, StoredObject
+from policy.ticket.facts import OUTSIDE, Need
+from runtime.postgres.pool import Pool, reading
 
 
 class Outside:
@@ -87,7 +87,7 @@ class Outside:
         """Return what the store holds for an upload that may still be finalized, then locked."""
         async with reading(self._pool, command.actor.tenant_id) as conn:
             upload = await upload_of(conn, command.ticket_id, payload.uri)
-            state = await conn.fetchval(queries.STATE, command.ticket_id)
+            state = await conn.fetchval(STATE, command.ticket_id)
             twin = None if upload is None else await twin_of(conn, upload)
         if upload is None or upload.evidence_item_id is not None or upload.abandoned:
             return None

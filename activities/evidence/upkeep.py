@@ -8,11 +8,9 @@ from typing import Any, Protocol
 import structlog
 from temporalio import activity
 
-from activities.ticket.facts import Pool
-from contracts.activities import EvidenceActivities
-from contracts.command import AUDIT_EVIDENCE, SWEEP_UPLOADS
+from contracts.evidence import AUDIT_EVIDENCE, SWEEP_UPLOADS, Audited, EvidenceActivities, Swept
 from contracts.statements import SET_TENANT
-from contracts.ticket import Audited, Swept
+from runtime.postgres.pool import Pool
 
 BATCH = 500
 STALE = "SELECT * FROM stale_uploads($1, $2)"

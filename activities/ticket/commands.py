@@ -17,28 +17,35 @@ from activities.ticket.deadlines.catching_up import LATE, CatchingUp
 from activities.ticket.deadlines.judging import judge
 from activities.ticket.deadlines.raising import SOONER
 from activities.ticket.deadlines.ring import hold_of, passed, ring
-from activities.ticket.facts import Connection, Gathering, Pool, reading
+from activities.ticket.facts import Gathering
 from activities.ticket.opening import Opening, open_ticket
 from activities.ticket.rosters import Rosters
 from activities.ticket.view import nearest_of, ticket_view
 from activities.ticket.writes import taken_outbox_key, write
-from contracts.activities import TicketActivities
-from contracts.command import ESCALATE, EXECUTE_COMMAND
+from contracts.command import SignedCommand
 from contracts.signing import is_authentic, is_bound
-from contracts.ticket import Outcome, SignedCommand, TicketView, TimerFired
+from contracts.ticket import (
+    ESCALATE,
+    EXECUTE_COMMAND,
+    Outcome,
+    TicketActivities,
+    TicketView,
+    TimerFired,
+)
 from policy.audit.row import Chain
 from policy.clock.ticket_clock import ClockFacts
 from policy.codes import Code
-from policy.command.case import Need
 from policy.command.decide import decide
 from policy.command.effects import Decision, Denial, Effects
 from policy.command.message import Command
 from policy.command.payload import parse_payload
 from policy.command.registry import command_tool
+from policy.deadlines.hold_notes import HoldSnapshot
 from policy.deadlines.sla import Deadline, deadlines, sla_of
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import Facts, HoldSnapshot
+from policy.ticket.facts import Facts, Need
+from runtime.postgres.pool import Connection, Pool, reading
 
 CLOSE_OPEN_ROW = """
 UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $3::text::jsonb,

@@ -1,46 +1,39 @@
 """Gathering the facts that a tool asks for, under the lock of its ticket."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from activities.ticket import statements as queries
+from activities.evidence.rows import evidence_of, twin_of, upload_of
+from activities.ticket import statements
 from activities.ticket.rosters import Rosters
-from contracts import statements
+from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.assignment.ranking import normalised_service
 from policy.assignment.roster import Hours, RosterEntry, Technician
+from policy.autonomy.model import AutonomyControl, AutonomyRow
 from policy.clock.ticket_clock import read_clock
-from policy.command.case import OUTSIDE, Need
 from policy.command.message import Command
 from policy.deadlines.history import Past
-from policy.model import Ticket
+from policy.deadlines.hold_notes import HoldSnapshot
+from policy.delivery.rows import OutboxRow
+from policy.model import Site, Ticket
 from policy.ticket.facts import (
+    OUTSIDE,
     Approval,
-    AutonomyControl,
-    AutonomyRow,
     CompletionContext,
     Duplicate,
-    Evidence,
-    HoldSnapshot,
-    OutboxRow,
+    Need,
     PastTransition,
-    Site,
     Snapshot,
     Subject,
-    Upload,
 )
+from runtime.postgres.pool import Connection
 
-if TYPE_CHECKING:  # generic in the stubs only
-    from asyncpg.pool import PoolConnectionProxy
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Found: TypeAlias = Mapping[str, Any]
 
 
@@ -65,7 +58,7 @@ class Gathering:
         """Return the account, site and asset that the payload names."""
         asset_id = getattr(self.payload, "asset_id", None)
         row = await self.conn.fetchrow(
-            queries.PLACE, self.payload.account_id, self.payload.site_id, asset_id
+            statements.PLACE, self.payload.account_id, self.payload.site_id, asset_id
         )
         fields = dict(row or {})
         account_exists, asset_site_id = fields.pop("account_exists"), fields.pop("asset_site_id")
@@ -80,12 +73,14 @@ class Gathering:
 
     async def site(self) -> Found:
         """Return the ticket's site."""
-        row = await self.conn.fetchrow(queries.SITE, self.ticket.site_id) if self.ticket else None
+        row = (
+            await self.conn.fetchrow(statements.SITE, self.ticket.site_id) if self.ticket else None
+        )
         return {"site": Site(**row) if row else None}
 
     async def technician(self) -> Found:
         """Return the technician that the payload names."""
-        row = await self.conn.fetchrow(queries.TECHNICIAN, self.payload.tech_id)
+        row = await self.conn.fetchrow(statements.TECHNICIAN, self.payload.tech_id)
         return {"technician": Technician(**row) if row else None}
 
     async def snapshot(self) -> Found:
@@ -93,24 +88,24 @@ class Gathering:
         wanted = self.payload.recommendation_snapshot_id
         if wanted is None:
             return {}
-        row = await self.conn.fetchrow(queries.SNAPSHOT, self.command.ticket_id, wanted)
+        row = await self.conn.fetchrow(statements.SNAPSHOT, self.command.ticket_id, wanted)
         return {"snapshot": Snapshot(**row) if row else None}
 
     async def approval(self) -> Found:
         """Return the approval that the payload names."""
         row = await self.conn.fetchrow(
-            queries.APPROVAL, self.command.ticket_id, self.payload.approval_id
+            statements.APPROVAL, self.command.ticket_id, self.payload.approval_id
         )
         return {"approval": Approval(**row) if row else None}
 
     async def pending_approvals(self) -> Found:
         """Return the ids of the ticket's pending approvals."""
-        rows = await self.conn.fetch(queries.PENDING_APPROVALS, self.command.ticket_id)
+        rows = await self.conn.fetch(statements.PENDING_APPROVALS, self.command.ticket_id)
         return {"pending_approvals": tuple(row["id"] for row in rows)}
 
     async def evidence(self) -> Found:
         """Return the ticket's evidence and the keys that exceptions satisfy."""
-        excepted = await self.conn.fetch(statements.EXCEPTIONS, self.command.ticket_id)
+        excepted = await self.conn.fetch(EXCEPTIONS, self.command.ticket_id)
         return {
             "evidence": await evidence_of(self.conn, self.command.ticket_id),
             "excepted_keys": frozenset(row["key"] for row in excepted),
@@ -118,7 +113,7 @@ class Gathering:
 
     async def completion(self) -> Found:
         """Return the newest completion context."""
-        row = await self.conn.fetchrow(statements.COMPLETION, self.command.ticket_id)
+        row = await self.conn.fetchrow(COMPLETION, self.command.ticket_id)
         if row is None:
             return {"completion": None}
         context = CompletionContext(tool_name=row["tool_name"], request=row["request"] or {})
@@ -127,29 +122,29 @@ class Gathering:
     async def autonomy(self) -> Found:
         """Return the autonomy rows that match the ticket."""
         incident_type = ((self.ticket.incident_type if self.ticket else None) or "").strip().upper()
-        rows = await self.conn.fetch(statements.AUTONOMY, self.command.ticket_id, incident_type)
+        rows = await self.conn.fetch(AUTONOMY, self.command.ticket_id, incident_type)
         return {"autonomy": tuple(AutonomyRow(**row) for row in rows)}
 
     async def earlier_confirmations(self) -> Found:
         """Return how often the payload's window was confirmed before."""
         window = self.payload.answer()
         count = await self.conn.fetchval(
-            queries.EARLIER_CONFIRMATIONS, self.command.ticket_id, window
+            statements.EARLIER_CONFIRMATIONS, self.command.ticket_id, window
         )
         return {"earlier_confirmations": count}
 
     async def transitions(self) -> Found:
         """Return the ticket's transitions, oldest first."""
-        rows = await self.conn.fetch(queries.TRANSITIONS, self.command.ticket_id)
+        rows = await self.conn.fetch(statements.TRANSITIONS, self.command.ticket_id)
         return {"transitions": tuple(PastTransition(**row) for row in rows)}
 
     async def duplicate(self) -> Found:
         """Return the newest open ticket of the same intake; equal intakes take turns."""
         intake = self.payload
         named = f"{intake.account_id} {intake.site_id} {intake.signature}"
-        await self.conn.execute(queries.DUPLICATE_LOCK, named)
+        await self.conn.execute(statements.DUPLICATE_LOCK, named)
         row = await self.conn.fetchrow(
-            queries.DUPLICATE, intake.account_id, intake.site_id, intake.signature
+            statements.DUPLICATE, intake.account_id, intake.site_id, intake.signature
         )
         return {"duplicate": Duplicate(**row) if row else None}
 
@@ -167,7 +162,7 @@ class Gathering:
         fit, unfit = await self.rosters.sorted_out(self.conn, tenant, service, region)
         window = (ticket.scheduled_start, ticket.scheduled_end)
         rows = await self.conn.fetch(
-            queries.ENGAGEMENTS, [each.id for each in fit], ticket.id, *window
+            statements.ENGAGEMENTS, [each.id for each in fit], ticket.id, *window
         )
         engaged = {row["id"]: row for row in rows}
         roster = tuple(_entry(each, engaged[each.id]) for each in fit)
@@ -175,7 +170,7 @@ class Gathering:
 
     async def hold(self) -> Found:
         """Return the newest hold of the ticket."""
-        row = await self.conn.fetchrow(queries.HOLD, self.command.ticket_id)
+        row = await self.conn.fetchrow(statements.HOLD, self.command.ticket_id)
         return {"hold": HoldSnapshot(**row) if row else None}
 
     async def upload(self) -> Found:
@@ -187,9 +182,9 @@ class Gathering:
         """Return the autonomy row of the payload's scope, and where its ticket belongs."""
         asked = self.payload
         row = await self.conn.fetchrow(
-            queries.CONTROL, asked.scope_type, asked.incident, asked.ticket_id
+            statements.CONTROL, asked.scope_type, asked.incident, asked.ticket_id
         )
-        ticket = await self.conn.fetchrow(queries.SUBJECT, asked.ticket_id)
+        ticket = await self.conn.fetchrow(statements.SUBJECT, asked.ticket_id)
         return {
             "control": AutonomyControl(**row) if row else None,
             "subject": Subject(**ticket) if ticket else None,
@@ -199,7 +194,7 @@ class Gathering:
         """Return by how much approvals have raised the ticket's limit; only lines are judged."""
         if not self.payload.lines:
             return {}
-        total = await self.conn.fetchval(queries.APPROVED_INCREASE, self.command.ticket_id)
+        total = await self.conn.fetchval(statements.APPROVED_INCREASE, self.command.ticket_id)
         return {"approved_increase_cents": total}
 
     async def past(self) -> Found:
@@ -210,7 +205,7 @@ class Gathering:
 
     async def outbox(self) -> Found:
         """Return the message that the payload names, locked."""
-        row = await self.conn.fetchrow(queries.OUTBOX, self.payload.outbox_id)
+        row = await self.conn.fetchrow(statements.OUTBOX, self.payload.outbox_id)
         return {"outbox": OutboxRow(**row) if row else None}
 
 
@@ -222,35 +217,9 @@ class Ladders(NamedTuple):
     known_at: datetime | None
 
 
-@asynccontextmanager
-async def reading(pool: Pool, tenant_id: str) -> AsyncIterator[Connection]:
-    """Open a short read-only transaction of a tenant."""
-    async with pool.acquire() as conn, conn.transaction(readonly=True):
-        await conn.execute(statements.SET_TENANT, tenant_id)
-        yield conn
-
-
-async def upload_of(conn: Connection, ticket_id: UUID | None, uri: str) -> Upload | None:
-    """Return the upload of a ticket with this uri, or None."""
-    row = await conn.fetchrow(queries.UPLOAD, ticket_id, uri)
-    return Upload(**row) if row else None
-
-
-async def twin_of(conn: Connection, upload: Upload) -> Evidence | None:
-    """Return the ticket's evidence of the same bytes, kind and evidence key, or None."""
-    wanted = (upload.ticket_id, upload.sha256, upload.kind, upload.evidence_key)
-    row = await conn.fetchrow(queries.TWIN, *wanted)
-    return Evidence(**row) if row else None
-
-
-async def evidence_of(conn: Connection, ticket_id: UUID | None) -> tuple[Evidence, ...]:
-    """Return all evidence of a ticket, oldest first."""
-    return tuple(Evidence(**row) for row in await conn.fetch(statements.EVIDENCE, ticket_id))
-
-
 async def ladders_of(conn: Connection, ticket_id: UUID) -> Ladders:
     """Return what happened so far; under the ticket's lock nothing more can happen."""
-    row = await conn.fetchrow(queries.LADDERS, ticket_id)
+    row = await conn.fetchrow(statements.LADDERS, ticket_id)
     if row is None:
         raise LookupError(f"ticket {ticket_id} is gone")
     past = Past.model_validate({"raised": row["raised"], "snoozes": row["snoozes"]})

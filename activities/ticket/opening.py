@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from activities.ticket.facts import Connection
 from policy.audit.row import Chain
 from policy.clock.ticket_clock import ClockFacts, read_clock
 from policy.command.message import Command
 from policy.model import Ticket
 from policy.values import truncate_to_milliseconds
+from runtime.postgres.pool import Connection
 
 # The clock's facts are read by the same statement but under the lock: the function is volatile, so
 # it sees what was committed before the lock was had.

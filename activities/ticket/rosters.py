@@ -8,7 +8,7 @@ from policy.assignment.ranking import SortedOut, sorted_out
 from policy.assignment.roster import Technician
 
 if TYPE_CHECKING:  # which itself asks for rosters
-    from activities.ticket.facts import Connection
+    from runtime.postgres.pool import Connection
 
 # Every write gives its rows a higher xmin, and a row that is gone is counted no more.
 MARK = """

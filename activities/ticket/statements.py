@@ -71,28 +71,11 @@ SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_re
   FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 LADDERS = "SELECT * FROM ticket_ladders($1)"
-UPLOAD = """
-SELECT u.id, u.ticket_id, u.bucket, u.object_key, u.kind, u.evidence_key, u.content_type,
-       u.size_bytes, u.sha256, u.evidence_item_id, u.multipart_id, u.part_bytes, u.created_at,
-       u.abandoned_at IS NOT NULL AS abandoned
-  FROM evidence_uploads u
- WHERE u.ticket_id = $1 AND 's3://' || u.bucket || '/' || u.object_key = $2
-"""
-TWIN = """
-SELECT e.id, e.ticket_id, e.kind, e.uri, e.checksum, e.metadata, e.created_by, e.created_at,
-       e.content_type, e.size_bytes, e.object_version_id, e.retention_until, e.is_immutable,
-       e.immutable_reason, e.immutable_by, e.immutable_at
-  FROM evidence_uploads u JOIN evidence_items e ON e.id = u.evidence_item_id
- WHERE u.ticket_id = $1 AND u.sha256 = $2 AND u.kind = $3 AND u.evidence_key = $4
-   AND u.finalized_at IS NOT NULL
- ORDER BY u.finalized_at, u.id LIMIT 1
-"""
 CONTROL = """
 SELECT id, is_paused, created_at FROM autonomy_control_state
  WHERE scope_type = $1 AND upper(incident_type) IS NOT DISTINCT FROM upper($2)
    AND ticket_id IS NOT DISTINCT FROM $3
 """
-STATE = "SELECT state::text FROM tickets WHERE id = $1"
 SUBJECT = "SELECT account_id, site_id FROM tickets WHERE id = $1"
 OUTBOX = """
 SELECT o.id, o.status, o.aggregate_type, o.aggregate_id, t.id AS ticket_id

@@ -2,27 +2,27 @@
 
 from collections.abc import Mapping
 
-from activities.ticket.facts import Connection
+from policy.autonomy.writes import InsertAutonomyHistory, UpsertAutonomy
+from policy.command.writes import Write
+from policy.delivery.rows import InsertOutbox, ReplayOutbox
+from policy.evidence.writes import (
+    FinalizeUpload,
+    InsertEvidence,
+    InsertException,
+    InsertUpload,
+    SealEvidence,
+)
 from policy.ticket.writes import (
     AcknowledgeEscalations,
     CancelApprovals,
     DecideApproval,
-    FinalizeUpload,
     InsertApproval,
-    InsertAutonomyHistory,
-    InsertEvidence,
-    InsertException,
     InsertHold,
-    InsertOutbox,
     InsertRecommendation,
-    InsertUpload,
-    ReplayOutbox,
-    SealEvidence,
     SnoozeEscalations,
     UpsertArtifact,
-    UpsertAutonomy,
-    Write,
 )
+from runtime.postgres.pool import Connection
 
 STATEMENTS: Mapping[type[Write], str] = {
     InsertApproval: """

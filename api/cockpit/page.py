@@ -27,6 +27,7 @@ from policy.reads.actions import (
     Situation,
     actions_of,
 )
+from policy.reads.actor import actor_shape
 from policy.reads.cockpit import (
     DEFAULT_LIMIT,
     PRIORITIES,
@@ -37,9 +38,11 @@ from policy.reads.cockpit import (
 )
 from policy.rules.bundle import OPEN_STATES, Bundle
 from policy.rules.sla import STANDARD
-from policy.shapes import actor_shape, identifier, instant, ticket_shape
+from policy.ticket.shape import ticket_shape
 from policy.values import (
     format_datetime,
+    identifier,
+    instant,
     later,
     parse_datetime,
     parse_uuid,

@@ -17,10 +17,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.wire.errors import ApiError
 from contracts.attributes import to_attributes
-from contracts.command import WORKFLOW_TYPE, workflow_id
+from contracts.command import SignedCommand
 from contracts.signing import sign
 from contracts.statements import SET_TENANT
-from contracts.ticket import SignedCommand, TicketStart
+from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
 from policy.codes import Code
 from policy.command.effects import Denial
 from policy.command.message import Command

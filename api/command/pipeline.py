@@ -18,7 +18,8 @@ from api.wire.answers import Answer, json_answer
 from api.wire.context import RequestContext
 from api.wire.errors import ApiError, headers_of
 from api.wire.request_log import Trail
-from contracts.command import command_id, new_ticket_id
+from contracts.command import command_id
+from contracts.ticket import new_ticket_id
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.command.decide import role_denial

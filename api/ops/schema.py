@@ -8,7 +8,8 @@ import asyncpg
 from migrations import scripts
 from policy.model import State
 from policy.rules.bundle import Bundle
-from runtime.postgres.pool import TRANSITION_CHECK, Connection
+from runtime.postgres.migrate import TRANSITION_CHECK
+from runtime.postgres.pool import Connection
 
 APPEND_ONLY = ("trg_audit_events_append_only", "trg_ticket_state_transitions_append_only")
 KEPT_EVIDENCE = "trg_evidence_items_immutable"

@@ -9,9 +9,8 @@ from api.reads.tools import ReadRequest
 from api.reads.view import reading, visible_ticket
 from policy.autonomy.control import autonomy_shape
 from policy.autonomy.verdict import MOST_SPECIFIC_FIRST
-from policy.shapes import identifier, instant
-from policy.ticket.writes import UpsertAutonomy
-from policy.values import format_datetime
+from policy.autonomy.writes import UpsertAutonomy
+from policy.values import format_datetime, identifier, instant
 from runtime.postgres.pool import Connection, Pool
 
 CONTROLS = """

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from api.reads.evidence_links import link_url
 from api.reads.ticket import evidence_items, timeline_events
 from api.reads.tools import ReadRequest
 from api.reads.view import Seen, reading, visible_ticket
-from api.routes.evidence import THUMBNAIL, link_url
+from api.routes.evidence import THUMBNAIL
 from api.wire.errors import ApiError
 from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
-from policy.command.access import binding_denial
+from policy.autonomy.model import AutonomyRow
+from policy.evidence.model import Evidence, LookUp
 from policy.evidence.references import pinned_versions
 from policy.model import Ticket
+from policy.reads.actor import actor_shape
 from policy.reads.job_packet import Enclosures, Place, job_packet
 from policy.rules.bundle import Bundle
-from policy.shapes import actor_shape
-from policy.ticket.facts import AutonomyRow, CompletionContext, Evidence, Facts, LookUp
+from policy.ticket.binding import binding_denial
+from policy.ticket.facts import CompletionContext, Facts
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection, Pool
 

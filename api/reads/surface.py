@@ -5,10 +5,14 @@ from typing import Any
 
 from api.ops.health import Health
 from api.reads.tools import ReadRequest
-from policy.command.registry import alias, payload_schemas
+from policy.command.registry import alias
+from policy.model import Role
 from policy.reads.parameters import query_schema
+from policy.reads.schemas import payload_schemas
 from policy.rules.bundle import Bundle
 from policy.values import format_datetime
+
+READERS = tuple(role for role in Role if role is not Role.SYSTEM)
 
 CONTRACT_VERSION = "1.0.0"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

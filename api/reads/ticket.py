@@ -8,9 +8,11 @@ from uuid import UUID
 from api.reads.query import encoded, read
 from api.reads.tools import ReadRequest
 from api.reads.view import reading, visible_ticket
+from policy.audit.shape import timeline_shape
+from policy.evidence.model import Evidence
+from policy.evidence.shape import evidence_shape
 from policy.rules.bundle import Bundle
-from policy.shapes import evidence_shape, ticket_shape, timeline_shape
-from policy.ticket.facts import Evidence
+from policy.ticket.shape import ticket_shape
 from policy.values import parse_datetime, parse_uuid
 from runtime.postgres.pool import Connection, Pool
 

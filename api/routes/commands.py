@@ -7,6 +7,7 @@ import orjson
 from starlette.requests import Request
 
 from api.gateway import admitted, gateway_of
+from api.reads.surface import READERS
 from api.reads.view import reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
@@ -14,8 +15,7 @@ from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.model import Actor, Role
 from policy.rules.bundle import Bundle
-from policy.shapes import identifier, instant
-from policy.values import parse_uuid
+from policy.values import identifier, instant, parse_uuid
 from runtime.postgres.pool import DATABASE_FAULTS
 
 COMMAND = """
@@ -24,7 +24,6 @@ SELECT c.command_id, c.tool_name, c.ticket_id, c.actor_id, c.decision, c.respons
   FROM command_log c LEFT JOIN tickets t ON t.id = c.ticket_id
  WHERE c.command_id = $1
 """
-READERS = tuple(role for role in Role if role is not Role.SYSTEM)
 SUPERVISORS = frozenset({Role.DISPATCHER, Role.OPS, Role.AUDIT, Role.ADMIN})
 STATUS = {None: "accepted", "ALLOW": "succeeded", "DENY": "rejected"}
 

@@ -7,21 +7,19 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.gateway import Gateway, admitted, gateway_of, path_ticket_id
+from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
 from api.reads.view import reading, visible_ticket
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
 from api.wire.serving import Route, trail_of
 from policy.codes import Code
+from policy.evidence.model import Upload
 from policy.evidence.uploads import INSPECTION
 from policy.model import Actor, Role
-from policy.shapes import identifier
-from policy.ticket.facts import Upload
-from policy.values import format_datetime, parse_uuid
+from policy.values import format_datetime, identifier, parse_uuid
 from records.evidence.keeping import Progress, StoreUnavailableError, file_name
 from runtime.postgres.pool import DATABASE_FAULTS, Connection
 
-LINK_PATH = "/tickets/{ticketId}/evidence/{evidenceId}/link"
-UPLOAD_PATH = "/tickets/{ticketId}/evidence/uploads/{uploadId}"
 ORIGINAL, REDACTED, THUMBNAIL = VARIANTS = ("original", "redacted", "thumbnail")
 # Who may see what was redacted.
 UNREDACTED_READERS = frozenset({Role.AUDIT, Role.APPROVER})
@@ -54,12 +52,6 @@ def evidence_routes() -> Iterator[Route]:
     """Yield the routes."""
     yield Route("GET", LINK_PATH, _link)
     yield Route("GET", UPLOAD_PATH, _upload)
-
-
-def link_url(ticket_id: UUID, evidence_id: UUID, variant: str) -> str:
-    """Return the path that answers a link to a variant of evidence."""
-    path = LINK_PATH.replace("{ticketId}", str(ticket_id))
-    return f"{path.replace('{evidenceId}', str(evidence_id))}?variant={variant}"
 
 
 async def _link(request: Request) -> Answer:

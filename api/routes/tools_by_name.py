@@ -11,8 +11,8 @@ from starlette.requests import Request
 from api.command.pipeline import Call
 from api.gateway import Gateway, admitted, call_of, gateway_of
 from api.reads.query import Query, query_of_payload
+from api.reads.surface import READERS
 from api.reads.tools import ReadRequest
-from api.routes.commands import READERS
 from api.wire.answers import Answer, json_answer
 from api.wire.body import read_body
 from api.wire.context import RequestContext

@@ -17,7 +17,7 @@ from cli.scenario.demo_table import DemoTable
 from cli.scenario.lifecycle import LIFECYCLE, Step
 from cli.scenario.stage import CONNECT_SECONDS, credentials, gateway, names
 from cli.scenario.walk import Check, GatewayDownError, Replay, Visit, Walk
-from contracts.command import workflow_id
+from contracts.ticket import workflow_id
 from policy.rules.bundle import load_bundle
 from runtime.settings import Settings
 from runtime.stack import (

@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from policy.assignment.availability import covers
 from policy.assignment.roster import RosterEntry, Technician
 from policy.codes import Code
-from policy.model import Ticket
+from policy.model import Site, Ticket
 from policy.rules.bundle import AssignmentRules
-from policy.shapes import identifier
-from policy.ticket.facts import Site
+from policy.values import identifier
 
 DEFAULT_SKILL = "DEFAULT"
 CAPABILITY_SCORE = 1000

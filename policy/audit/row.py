@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from policy.audit.chain import GENESIS
 from policy.audit.redaction import redact
+from policy.audit.shape import timeline_shape
 from policy.canonical import sha256_hex
-from policy.shapes import timeline_shape
 from policy.values import truncate_to_milliseconds
 
 TICK = timedelta(milliseconds=1)

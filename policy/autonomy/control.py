@@ -6,13 +6,12 @@ from uuid import UUID
 
 from pydantic import ConfigDict, model_validator
 
+from policy.autonomy.writes import InsertAutonomyHistory, UpsertAutonomy
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.command.case import Case
 from policy.command.effects import Decision, Denial, Effects
-from policy.shapes import identifier
-from policy.ticket.writes import InsertAutonomyHistory, UpsertAutonomy
-from policy.values import Name, PayloadModel, Text, Uuid, format_datetime
+from policy.values import Name, PayloadModel, Text, Uuid, format_datetime, identifier
 
 
 class Scope(StrEnum):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from policy.autonomy.model import AutonomyRow
 from policy.codes import Code
 from policy.command.effects import Denial
 from policy.model import Ticket
 from policy.rules.autonomy import Verdict
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import AutonomyRow
 
 LEVEL_SCOPE = "TOOL"
 """The scope type of a refusal that comes from the ladder, not from a pause."""

@@ -6,9 +6,10 @@ from typing import Any
 from policy.closeout.gate import GateResult, run_gate, stored_attempt
 from policy.closeout.packet import ARTIFACT_TYPE, artifact_name, closeout_packet
 from policy.closeout.sealing import seal
-from policy.command.case import Case, Need
+from policy.command.case import Case
 from policy.command.effects import Effects
 from policy.model import State, Ticket
+from policy.ticket.facts import Need
 
 NEEDS = frozenset({Need.EVIDENCE, Need.COMPLETION, Need.TRANSITIONS, Need.LOOK_UPS})
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from policy.autonomy.verdict import autonomy_denial
 from policy.closeout.gate import Attempt, GateResult, run_gate
-from policy.command.case import Case, Need
+from policy.command.case import Case
 from policy.command.effects import Denial
+from policy.ticket.facts import Need
 from policy.values import BlankableText, JsonObject, PayloadModel, Text
 
 NEEDS = frozenset({Need.AUTONOMY, Need.EVIDENCE, Need.LOOK_UPS})

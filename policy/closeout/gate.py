@@ -5,11 +5,12 @@ from typing import Any
 
 from policy.codes import Code
 from policy.command.effects import Denial
+from policy.evidence.model import Evidence, LookUp
 from policy.evidence.references import invalid_references
 from policy.model import Frozen
 from policy.rules.bundle import Bundle
 from policy.rules.templates import Template
-from policy.ticket.facts import CompletionContext, Evidence, Facts, LookUp
+from policy.ticket.facts import CompletionContext, Facts
 
 SIGNATURE_KEY = "signature_or_no_signature_reason"
 MANUAL_BYPASS = "dispatch.manual_bypass"

@@ -6,11 +6,11 @@ from typing import Any
 from policy.canonical import sha256_hex
 from policy.closeout.gate import SIGNATURE_KEY, GateResult
 from policy.command.case import Case
+from policy.evidence.model import Evidence
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
-from policy.shapes import instant
-from policy.ticket.facts import Evidence
 from policy.ticket.writes import UpsertArtifact
+from policy.values import instant
 
 ARTIFACT_TYPE = "closeout_packet"
 

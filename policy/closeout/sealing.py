@@ -3,7 +3,7 @@
 from typing import Any
 
 from policy.command.case import Case
-from policy.ticket.writes import SealEvidence
+from policy.evidence.writes import SealEvidence
 
 
 def seal(case: Case[Any]) -> SealEvidence:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -11,11 +10,11 @@ from uuid import UUID
 from policy.codes import Code
 from policy.command.effects import Decision, Denial, Effects
 from policy.command.message import Command
+from policy.command.writes import Write
 from policy.model import Actor, State, Ticket
 from policy.rules.bundle import Bundle, ToolRule
-from policy.shapes import ticket_shape
-from policy.ticket.facts import Facts
-from policy.ticket.writes import Write
+from policy.ticket.facts import Facts, Need
+from policy.ticket.shape import ticket_shape
 from policy.values import PayloadModel
 
 P = TypeVar("P", bound=PayloadModel)
@@ -24,39 +23,6 @@ _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 def _accepted(_bundle: Bundle, _payload: PayloadModel) -> Denial | None:
     return None
-
-
-class Need(StrEnum):
-    """A group of facts that a tool asks for; each is one query of the activity.
-
-    Those in `OUTSIDE` come from the object store and are gathered before the transaction.
-    """
-
-    PLACE = "place"
-    SITE = "site"
-    TECHNICIAN = "technician"
-    SNAPSHOT = "snapshot"
-    APPROVAL = "approval"
-    PENDING_APPROVALS = "pending_approvals"
-    EVIDENCE = "evidence"
-    COMPLETION = "completion"
-    AUTONOMY = "autonomy"
-    EARLIER_CONFIRMATIONS = "earlier_confirmations"
-    TRANSITIONS = "transitions"
-    LOOK_UPS = "look_ups"
-    DUPLICATE = "duplicate"
-    ROSTER = "roster"
-    HOLD = "hold"
-    PRESIGNED = "presigned"
-    UPLOAD = "upload"
-    STORED = "stored"
-    CONTROL = "control"
-    APPROVED_INCREASE = "approved_increase"
-    OUTBOX = "outbox"
-    PAST = "past"
-
-
-OUTSIDE = frozenset({Need.LOOK_UPS, Need.PRESIGNED, Need.STORED})
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from typing import Any
 
 from policy.autonomy.verdict import automation_denial
 from policy.codes import Code
-from policy.command.access import binding_denial, scope_denial
+from policy.command.access import scope_denial
 from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.command.message import Command
 from policy.command.payload import invalid_request, parse_payload
 from policy.command.registry import command_tool
 from policy.rules.bundle import Bundle
+from policy.ticket.binding import binding_denial
 from policy.ticket.facts import Facts
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import Field
 
 from policy.codes import CODES, Code
+from policy.command.writes import Write
 from policy.envelope import error_body, policy_error
 from policy.model import Frozen, State, Ticket
-from policy.ticket.writes import Write
 
 
 class Denial(Frozen):

@@ -4,12 +4,25 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
+from policy.model import Frozen
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import HoldSnapshot
 from policy.values import Window, later
+
+
+class HoldSnapshot(Frozen):
+    """The newest hold of the ticket."""
+
+    id: UUID
+    hold_sequence_id: UUID
+    hold_state: str
+    scheduled_start: datetime | None
+    scheduled_end: datetime | None
+    hold_reason_notes: str | None
+    created_at: datetime
 
 
 def notes_of(hold: HoldSnapshot) -> Mapping[str, Any] | None:

@@ -11,8 +11,7 @@ from policy.deadlines.sla import MINUTE, due_of, sla_at
 from policy.model import TERMINAL, Priority, State, Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.sla import Minutes
-from policy.shapes import instant
-from policy.values import format_datetime
+from policy.values import format_datetime, instant
 
 Targets = Mapping[Priority, Minutes]
 

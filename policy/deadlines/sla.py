@@ -11,11 +11,10 @@ from policy.canonical import sha256_hex
 from policy.clock.ledger import RunOut, run_out
 from policy.clock.ticket_clock import ClockFacts, TicketClock, clock_of
 from policy.clock.timeline import ALWAYS_OPEN
-from policy.deadlines.hold_notes import hold_expires_at
+from policy.deadlines.hold_notes import HoldSnapshot, hold_expires_at
 from policy.model import TERMINAL, Frozen, State, Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import HOLD_EXPIRY, SLA_KINDS
-from policy.ticket.facts import HoldSnapshot
 from policy.values import later
 
 MINUTE = timedelta(minutes=1)

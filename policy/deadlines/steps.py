@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 from policy.canonical import sha256_hex
 from policy.deadlines.history import Escalation, Past
 from policy.deadlines.sla import Deadline
+from policy.delivery.rows import InsertOutbox
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import EscalationRules
-from policy.ticket.writes import InsertOutbox
 from policy.values import format_datetime, truncate_to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from policy.evidence.model import Evidence, LookUp
 from policy.rules.bundle import EvidenceRules
-from policy.ticket.facts import Evidence, LookUp
 from policy.values import parse_uuid
 
 _SHA256_DIGITS = 64

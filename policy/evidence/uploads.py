@@ -8,9 +8,9 @@ from uuid import UUID
 from policy.canonical import canonical_bytes
 from policy.codes import Code
 from policy.command.effects import Denial
+from policy.evidence.model import StoredObject, Upload
 from policy.evidence.sniffing import contradicts
 from policy.rules.bundle import EvidenceRules
-from policy.ticket.facts import StoredObject, Upload
 
 INSPECTION = "inspection"
 """The metadata key under which the server keeps what it saw in the bytes."""

@@ -7,9 +7,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from policy.command.registry import command_tool, schema_of
+from policy.command.registry import command_tool
 from policy.model import Frozen
 from policy.reads.parameters import query_schema
+from policy.reads.schemas import schema_of
 from policy.rules.bundle import ToolRule
 
 

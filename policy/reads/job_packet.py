@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from policy.autonomy.verdict import autonomy_denial
 from policy.closeout.gate import SIGNATURE_KEY, GateResult, run_gate, stored_attempt
 from policy.deadlines.report import sla_shape
+from policy.evidence.model import Evidence
+from policy.evidence.shape import evidence_shape
 from policy.model import Frozen, Role, Ticket
 from policy.reads.actions import (
     PACKET_ACTIONS,
@@ -14,8 +16,8 @@ from policy.reads.actions import (
     actions_of,
 )
 from policy.rules.bundle import Bundle
-from policy.shapes import evidence_shape, identifier, instant
-from policy.ticket.facts import Evidence, Facts
+from policy.ticket.facts import Facts
+from policy.values import identifier, instant
 
 GATED = ("closeout.candidate", "tech.complete")
 LATEST = 10

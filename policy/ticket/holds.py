@@ -7,10 +7,9 @@ from typing import Any
 from policy.codes import Code
 from policy.command.case import Case
 from policy.command.effects import Denial, Effects
-from policy.deadlines.hold_notes import window_of
+from policy.deadlines.hold_notes import HoldSnapshot, window_of
 from policy.model import State, Ticket
-from policy.shapes import instant
-from policy.ticket.facts import HoldSnapshot
+from policy.values import instant
 
 HOLD_EXPIRED = "hold_expired"
 

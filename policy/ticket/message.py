@@ -5,7 +5,7 @@ from typing import Any
 
 from policy.canonical import sha256_hex
 from policy.command.case import Case
-from policy.ticket.writes import InsertOutbox
+from policy.delivery.rows import InsertOutbox
 
 
 def ticket_message(

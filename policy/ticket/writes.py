@@ -5,11 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from policy.model import Frozen
-
-
-class Write(Frozen):
-    """One more row to write, in the transaction of the decision."""
+from policy.command.writes import Write
 
 
 class InsertApproval(Write):
@@ -41,72 +37,6 @@ class CancelApprovals(Write):
     ticket_id: UUID
     decided_by: str
     decided_at: datetime
-
-
-class InsertEvidence(Write):
-    """A new evidence row."""
-
-    id: UUID
-    ticket_id: UUID
-    kind: str
-    uri: str
-    checksum: str | None
-    metadata: Mapping[str, Any]
-    created_by: str
-    created_at: datetime
-    content_type: str | None = None
-    size_bytes: int | None = None
-    object_version_id: str | None = None
-    retention_until: datetime | None = None
-
-
-class SealEvidence(Write):
-    """All evidence of the ticket that is still open becomes immutable (contract 9.6)."""
-
-    ticket_id: UUID
-    immutable_by: str
-    immutable_request_id: UUID
-    immutable_at: datetime
-
-
-class InsertUpload(Write):
-    """An announced upload: what the client may put under which key until when."""
-
-    id: UUID
-    ticket_id: UUID
-    bucket: str
-    object_key: str
-    kind: str
-    evidence_key: str | None
-    content_type: str
-    size_bytes: int
-    sha256: str
-    created_by: str
-    request_id: UUID
-    expires_at: datetime
-    multipart_id: str | None
-    part_bytes: int | None
-
-
-class FinalizeUpload(Write):
-    """The upload is recorded as evidence."""
-
-    id: UUID
-    finalized_at: datetime
-    evidence_item_id: UUID
-
-
-class InsertException(Write):
-    """A granted evidence exception (contract 7.14)."""
-
-    ticket_id: UUID
-    evidence_keys: Sequence[str]
-    exception_reason: str
-    expires_at: datetime | None
-    granted_by: str
-    granted_role: str
-    audit_event_id: UUID
-    request_id: UUID
 
 
 class UpsertArtifact(Write):
@@ -156,56 +86,6 @@ class InsertHold(Write):
     hold_reason_notes: str
 
 
-class UpsertAutonomy(Write):
-    """The one row of an autonomy scope (contract 7.15)."""
-
-    id: UUID
-    scope_type: str
-    incident_type: str | None
-    ticket_id: UUID | None
-    is_paused: bool
-    reason: str | None
-    actor_type: str
-    actor_id: str
-    actor_role: str | None
-    request_id: UUID
-    correlation_id: str | None
-    trace_id: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class InsertAutonomyHistory(Write):
-    """One change of an autonomy scope."""
-
-    id: UUID
-    control_state_id: UUID
-    scope_type: str
-    incident_type: str | None
-    ticket_id: UUID | None
-    action: str
-    previous_is_paused: bool
-    next_is_paused: bool
-    actor_type: str
-    actor_id: str
-    actor_role: str
-    request_id: UUID
-    correlation_id: str | None
-    trace_id: str | None
-    reason: str | None
-    payload: Mapping[str, Any]
-
-
-class InsertOutbox(Write):
-    """A message to deliver; a taken idempotency key aborts the command (contract 14.1)."""
-
-    aggregate_type: str
-    aggregate_id: str
-    event_type: str
-    idempotency_key: str
-    payload: Mapping[str, Any]
-
-
 class AcknowledgeEscalations(Write):
     """Escalations that somebody sees to."""
 
@@ -224,10 +104,3 @@ class SnoozeEscalations(Write):
     snoozed_by: str
     reason: str | None
     updated_at: datetime
-
-
-class ReplayOutbox(Write):
-    """A dead-lettered message is due again, as if it had never been tried."""
-
-    id: UUID
-    next_attempt_at: datetime

@@ -14,8 +14,8 @@ import orjson
 
 from policy.audit.chain import ChainCheck, Event, Fault
 from policy.audit.custody import check_custody
+from policy.audit.shape import timeline_shape
 from policy.audit.trail import Pair, Trail, check_ticket, check_transitions
-from policy.shapes import timeline_shape
 from records.audit.log_checks import LOG_CHECKS, LOST_ROWS
 from runtime.postgres.pool import CONNECT_TIMEOUT_SECONDS, Connection, DatabaseError
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from policy.billing.invoice import ARTIFACT_TYPE
 from policy.dossier.manifest import INVOICE, PACKET, EvidenceFile, Record, dossier
+from policy.evidence.model import Evidence
+from policy.evidence.shape import evidence_shape
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
-from policy.shapes import evidence_shape
-from policy.ticket.facts import Evidence
 from records.audit.signing_keys import SigningKeys, signing_keys
 from records.dossier.record import gather
 from runtime.objects.vault import VAULT_FAULTS, TooLargeError, Vault, open_vault

@@ -8,15 +8,17 @@ from uuid import UUID
 from contracts.statements import EVIDENCE
 from policy.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from policy.audit.merkle import Span, Tree, inclusion_spans, leaf_hash, wanted_spans
+from policy.audit.shape import timeline_shape
 from policy.clock.ticket_clock import ClockFacts, read_clock
 from policy.closeout.gate import run_gate, stored_attempt
 from policy.closeout.packet import requirements
 from policy.deadlines.report import sla_shape
 from policy.dossier.manifest import Place, Record
+from policy.evidence.model import Evidence
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
-from policy.shapes import ticket_shape, timeline_shape
-from policy.ticket.facts import CompletionContext, Evidence, Facts
+from policy.ticket.facts import CompletionContext, Facts
+from policy.ticket.shape import ticket_shape
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from policy.evidence.model import StoredObject, Upload
 from policy.evidence.sniffing import HEAD_BYTES, sniffed_type
 from policy.evidence.uploads import derived_key
 from policy.rules.bundle import EvidenceRules
-from policy.ticket.facts import StoredObject, Upload
 from records.evidence import multipart
 from records.evidence.inspection import TYPES, inspected
 from runtime.objects.checksums import base64_of_hex, hex_of_base64

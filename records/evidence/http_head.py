@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 import httpx
 
-from policy.ticket.facts import LookUp
+from policy.evidence.model import LookUp
 from runtime.objects.checksums import hex_of_base64
 
 MAX_REDIRECTS = 5

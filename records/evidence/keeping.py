@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from botocore.exceptions import ClientError
 
-from policy.ticket.facts import SignedPart, Upload
+from policy.evidence.model import SignedPart, Upload
 from policy.values import truncate_to_milliseconds
 from records.evidence import multipart
 from runtime.objects.checksums import base64_of_hex

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from policy.ticket.facts import MultipartUpload, SignedPart, Upload, part_sizes
+from policy.evidence.model import MultipartUpload, SignedPart, Upload, part_sizes
 from runtime.objects.s3 import NOT_FOUND, status
 
 if TYPE_CHECKING:  # the stubs are a development dependency

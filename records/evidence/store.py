@@ -12,8 +12,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from policy.evidence.model import LookUp, MultipartUpload, SignedPut, StoredObject, Upload
 from policy.evidence.uploads import integrity_denial
-from policy.ticket.facts import LookUp, MultipartUpload, SignedPut, StoredObject, Upload
 from policy.values import truncate_to_milliseconds
 from records.evidence import multipart
 from records.evidence.accepting import checksum_of, judged, with_inspection

@@ -10,13 +10,8 @@ import orjson
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from runtime.postgres.pool import (
-    CONNECT_TIMEOUT_SECONDS,
-    Connection,
-    TransitionPair,
-    apply_migrations,
-    newest_migration,
-)
+from runtime.postgres.migrate import TransitionPair, apply_migrations, newest_migration
+from runtime.postgres.pool import CONNECT_TIMEOUT_SECONDS, Connection
 
 _REQUEST_TIMEOUT_SECONDS = 5.0
 

@@ -24,10 +24,10 @@ from temporalio import client, worker
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.workflow import ActivityHandle
 
-from contracts.ticket import SignedCommand
+from contracts.command import SignedCommand
 from runtime.settings import Settings
+from runtime.telemetry.handles import Tracing
 from runtime.telemetry.logging import append_line
-from runtime.telemetry.tracing import Tracing
 
 TRACE_PARENT: Final = "traceparent"
 BATCH_MILLISECONDS: Final = 1000

@@ -1,30 +1,12 @@
 """Tracing: off by default, and then nothing of it is loaded."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from temporalio.client import Interceptor
-
-from runtime.postgres.pool import QueryObserver
 from runtime.settings import Settings
+from runtime.telemetry.handles import Tracing
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-
-
-def _nothing() -> None:
-    """Close what was never opened."""
-
-
-@dataclass(frozen=True)
-class Tracing:
-    """What a process hands to FastAPI, to Temporal and to its pool; nothing while it is off."""
-
-    provider: "TracerProvider | None" = None
-    interceptors: Sequence[Interceptor] = ()
-    on_query: QueryObserver | None = None
-    close: Callable[[], None] = _nothing
+    pass
 
 
 def open_tracing(settings: Settings, service: str) -> Tracing:

@@ -14,7 +14,7 @@ from temporalio.converter import (
     PayloadCodec,
 )
 
-from contracts.command import SEALED_ENCODING, UNREADABLE_ENCODING
+from contracts.sealing import SEALED_ENCODING, UNREADABLE_ENCODING
 from runtime.key_ring import key_bytes, read_ring
 from runtime.settings import Settings
 from runtime.temporal.payloads import message_converter

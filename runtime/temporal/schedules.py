@@ -17,8 +17,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.command import AUDIT_WORKFLOW, DEADLINE_SWEEP, SWEEP_WORKFLOW
-from contracts.ticket import SweepStart
+from contracts.deadlines import DEADLINE_SWEEP, SweepStart
+from contracts.evidence import AUDIT_WORKFLOW, SWEEP_WORKFLOW
 from runtime.settings import Settings
 
 INTERVALS = {SWEEP_WORKFLOW: timedelta(minutes=15), AUDIT_WORKFLOW: timedelta(minutes=1)}

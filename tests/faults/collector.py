@@ -14,8 +14,8 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from contracts.command import CLOCK_CHANGED, workflow_id
-from contracts.ticket import SignedCommand
+from contracts.command import SignedCommand
+from contracts.ticket import CLOCK_CHANGED, workflow_id
 from policy.rules.bundle import load_bundle
 from records.audit.verification import Verification
 from runtime.postgres.pool import Connection

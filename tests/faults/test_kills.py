@@ -10,7 +10,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from contracts.command import NOTIFY_CHANNEL, workflow_id
+from contracts.command import NOTIFY_CHANNEL
+from contracts.ticket import workflow_id
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from runtime.temporal.client import connect_temporal

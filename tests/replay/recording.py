@@ -7,8 +7,7 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-from contracts.command import WORKFLOW_TYPE, workflow_id
-from contracts.ticket import TicketStart
+from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
 

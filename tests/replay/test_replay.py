@@ -18,7 +18,8 @@ from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 import policy.rules.bundle
-from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
+from contracts.command import SignedCommand
+from contracts.ticket import Outcome, TicketStart, TicketView
 from policy.model import Role, State
 from policy.rules.bundle import Bundle, load_bundle
 from tests.faults.builds.next_release import NextTicketWorkflow

@@ -12,21 +12,12 @@ from policy.command.decide import decide
 from policy.command.effects import Decision, Denial, Effects
 from policy.command.message import Command, request_hash
 from policy.command.payload import parse_payload
-from policy.model import Actor, ActorType, Role, State, Ticket
+from policy.deadlines.hold_notes import HoldSnapshot
+from policy.delivery.rows import OutboxRow
+from policy.evidence.model import Evidence, SignedUpload, StoredObject, Upload
+from policy.model import Actor, ActorType, Role, Site, State, Ticket
 from policy.rules.bundle import Bundle, load_bundle
-from policy.ticket.facts import (
-    Approval,
-    CompletionContext,
-    Evidence,
-    Facts,
-    HoldSnapshot,
-    OutboxRow,
-    SignedUpload,
-    Site,
-    StoredObject,
-    Subject,
-    Upload,
-)
+from policy.ticket.facts import Approval, CompletionContext, Facts, Subject
 from tests.unit.payloads import (
     ACCOUNT,
     APPROVAL,

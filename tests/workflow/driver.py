@@ -10,9 +10,9 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from contracts.command import WORKFLOW_TYPE, workflow_id
+from contracts.command import SignedCommand
 from contracts.signing import path_of, sign
-from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
+from contracts.ticket import WORKFLOW_TYPE, Outcome, TicketStart, TicketView, workflow_id
 from policy.command.message import Command, request_hash
 from policy.model import Actor, ActorType, Role
 from tests.polling import eventually

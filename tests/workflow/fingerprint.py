@@ -16,7 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
-from contracts.ticket import SignedCommand
+from contracts.command import SignedCommand
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities

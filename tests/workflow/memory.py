@@ -7,10 +7,16 @@ from uuid import UUID
 
 from temporalio import activity
 
-from contracts.activities import TicketActivities
-from contracts.command import ESCALATE, EXECUTE_COMMAND
+from contracts.command import SignedCommand
 from contracts.signing import is_authentic
-from contracts.ticket import Outcome, SignedCommand, TicketView, TimerFired
+from contracts.ticket import (
+    ESCALATE,
+    EXECUTE_COMMAND,
+    Outcome,
+    TicketActivities,
+    TicketView,
+    TimerFired,
+)
 
 Clock = Callable[[], Awaitable[datetime]]
 KEY = b"a key for these tests, and for nothing else"

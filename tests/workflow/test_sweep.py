@@ -8,9 +8,15 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from contracts.activities import SweepActivities
-from contracts.command import DEADLINE_SWEEP, MEASURE_TIMERS, SWEEP_DEADLINES
-from contracts.ticket import SweepReport, SweepStart, SweptDeadlines
+from contracts.deadlines import (
+    DEADLINE_SWEEP,
+    MEASURE_TIMERS,
+    SWEEP_DEADLINES,
+    SweepActivities,
+    SweepReport,
+    SweepStart,
+    SweptDeadlines,
+)
 from worker.main import OUR_PURE_MODULES
 from workflows.deadlines import MOST_ROUNDS, DeadlineSweepWorkflow
 

@@ -10,8 +10,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import CancelledError
 from temporalio.workflow import UnfinishedSignalHandlersWarning
 
+from contracts.command import SignedCommand
 from contracts.signing import sign
-from contracts.ticket import SignedCommand
 from tests.polling import eventually
 from tests.workflow.driver import TENANT, TicketDriver
 from tests.workflow.memory import KEY

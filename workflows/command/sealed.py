@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from temporalio.common import RawValue
 
-from contracts.command import SEALED_ENCODING
+from contracts.sealing import SEALED_ENCODING
 
 
 def is_sealed(args: Sequence[RawValue]) -> bool:

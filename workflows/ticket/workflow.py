@@ -12,12 +12,12 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.activities import TicketActivities
     from contracts.attributes import from_attributes
-    from contracts.command import CLOCK_CHANGED
+    from contracts.command import SignedCommand
     from contracts.ticket import (
+        CLOCK_CHANGED,
         Outcome,
-        SignedCommand,
+        TicketActivities,
         TicketStart,
         TicketView,
         TimerFired,

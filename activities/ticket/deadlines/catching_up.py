@@ -13,9 +13,9 @@ from datetime import timedelta
 import structlog
 
 from activities.ticket.deadlines.ring import ring
-from activities.ticket.facts import Connection, Pool
 from contracts.ticket import TimerFired
 from policy.rules.bundle import Bundle
+from runtime.postgres.pool import Connection, Pool
 
 LATE = timedelta(seconds=1)
 # A local activity has five: it may wait for one run and make another.

@@ -4,11 +4,11 @@ from uuid import UUID
 
 import structlog
 
-from activities.ticket.facts import Connection
 from policy.clock.ticket_clock import ClockFacts, clock_of, read_clock
 from policy.deadlines.sla import queue_place, rules_mark
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
+from runtime.postgres.pool import Connection
 
 CLOCK = """
 SELECT q.changes, sla_facts(t.id, t.account_id, t.site_id) AS clock, t.*

@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from activities.ticket.facts import Connection, Ladders
+from activities.ticket.facts import Ladders
 from policy.deadlines.history import Escalation
 from policy.deadlines.steps import Step, lateness_ms, messages
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from policy.values import format_datetime
+from runtime.postgres.pool import Connection
 
 RAISE = """
 WITH doc AS (SELECT $1::jsonb AS d),

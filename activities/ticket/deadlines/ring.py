@@ -7,24 +7,25 @@ from uuid import UUID, uuid4, uuid5
 from activities.command.recording import Recorder
 from activities.ticket.deadlines.judging import judge
 from activities.ticket.deadlines.raising import Look, raised_now, record
-from activities.ticket.facts import Connection, ladders_of
+from activities.ticket.facts import ladders_of
 from activities.ticket.opening import Opening, open_ticket
 from activities.ticket.statements import HOLD
 from activities.ticket.view import nearest_of, ticket_view
-from contracts.command import TIMER_ACTOR_ID
-from contracts.ticket import TicketView, TimerFired
+from contracts.ticket import TIMER_ACTOR_ID, TicketView, TimerFired
 from policy.command.case import Case
 from policy.command.effects import Effects
 from policy.command.message import Command, request_hash
 from policy.command.registry import command_tool
 from policy.deadlines.history import Past
+from policy.deadlines.hold_notes import HoldSnapshot
 from policy.deadlines.sla import Deadline, deadlines, sla_of
 from policy.deadlines.steps import due_steps, open_steps
 from policy.model import Actor, ActorType, Role, State, Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import HOLD_EXPIRY
-from policy.ticket.facts import Facts, HoldSnapshot
+from policy.ticket.facts import Facts
 from policy.ticket.holds import HOLD_EXPIRED
+from runtime.postgres.pool import Connection
 
 ROLLBACK = "schedule.rollback"
 

@@ -9,11 +9,17 @@ from temporalio.service import RPCError
 
 from activities.ticket.deadlines.catching_up import overdue, see_to
 from activities.ticket.deadlines.telling import tell
-from activities.ticket.facts import Pool
-from contracts.activities import SweepActivities
-from contracts.command import MEASURE_TIMERS, SWEEP_DEADLINES
-from contracts.ticket import SweepReport, SweepStart, SweptDeadlines, TimerFired
+from contracts.deadlines import (
+    MEASURE_TIMERS,
+    SWEEP_DEADLINES,
+    SweepActivities,
+    SweepReport,
+    SweepStart,
+    SweptDeadlines,
+)
+from contracts.ticket import TimerFired
 from policy.rules.bundle import Bundle
+from runtime.postgres.pool import Pool
 
 LATENESS = "SELECT * FROM timer_lateness($1)"
 BATCH = 100

@@ -5,7 +5,7 @@ from uuid import UUID
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.command import CLOCK_CHANGED, workflow_id
+from contracts.ticket import CLOCK_CHANGED, workflow_id
 
 
 async def tell(client: Client, tenant_id: str, ticket_id: UUID | None) -> None:

@@ -3,9 +3,10 @@
 from typing import Literal
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.facts import Need
 from policy.ticket.writes import DecideApproval
 from policy.values import PayloadModel, Text, Uuid
 

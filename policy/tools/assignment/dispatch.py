@@ -6,13 +6,13 @@ from typing import Any
 from policy.assignment.ranking import matches_service, serves_region, service_type_of
 from policy.assignment.roster import Technician
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
-from policy.shapes import identifier
+from policy.ticket.facts import Need
 from policy.ticket.intake_guard import guard_denial, guard_passed
 from policy.ticket.message import ticket_message
-from policy.values import BlankableText, Boolean, PayloadModel, Uuid
+from policy.values import BlankableText, Boolean, PayloadModel, Uuid, identifier
 
 
 class Mode(StrEnum):

@@ -7,9 +7,10 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from policy.assignment.ranking import Candidate, Visit, normalised_service, ranked
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
-from policy.ticket.facts import Site
+from policy.model import Site
+from policy.ticket.facts import Need
 from policy.ticket.writes import InsertRecommendation
 from policy.values import Name, PayloadModel, Window, format_datetime, whole_number
 

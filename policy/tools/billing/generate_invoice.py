@@ -5,9 +5,10 @@ from pydantic import Field
 from policy.billing.invoice import ARTIFACT_TYPE, MOST_LINES, Bill, Line, invoice_document
 from policy.canonical import sha256_hex
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.facts import Need
 from policy.ticket.writes import UpsertArtifact
 from policy.values import PayloadModel
 

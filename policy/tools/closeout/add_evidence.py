@@ -3,12 +3,13 @@
 from pydantic import Field
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.evidence.model import Evidence
 from policy.evidence.references import look_up_failure
-from policy.shapes import evidence_shape
-from policy.ticket.facts import Evidence
-from policy.ticket.writes import InsertEvidence
+from policy.evidence.shape import evidence_shape
+from policy.evidence.writes import InsertEvidence
+from policy.ticket.facts import Need
 from policy.values import JsonObject, Name, PayloadModel, Text
 
 

@@ -2,10 +2,9 @@
 
 from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
+from policy.evidence.writes import InsertException
 from policy.model import Role
-from policy.shapes import instant
-from policy.ticket.writes import InsertException
-from policy.values import DateOrDateTime, Name, PayloadModel, Text
+from policy.values import DateOrDateTime, Name, PayloadModel, Text, instant
 
 GRANTING_ROLES = frozenset({Role.QA, Role.APPROVER})
 

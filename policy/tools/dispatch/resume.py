@@ -2,9 +2,10 @@
 
 from typing import Any, Literal
 
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.facts import Need
 from policy.values import PayloadModel, Text
 
 NOBODY_AND_NO_TIME = (

@@ -1,8 +1,9 @@
 """escalation.acknowledge: somebody has seen what was escalated and sees to it."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.ticket.facts import Need
 from policy.ticket.writes import AcknowledgeEscalations
 from policy.values import PayloadModel, Text, Uuid
 

@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.command.payload import invalid_request
 from policy.deadlines.history import EVERY_KIND, Past, Snooze
 from policy.rules.bundle import Bundle
-from policy.shapes import instant
+from policy.ticket.facts import Need
 from policy.ticket.writes import SnoozeEscalations
-from policy.values import DateTime, Name, PayloadModel, Text
+from policy.values import DateTime, Name, PayloadModel, Text, instant
 
 NAME = "escalation.snooze"
 

@@ -3,12 +3,13 @@
 from pydantic import Field
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.evidence.model import Evidence, StoredObject, Upload
+from policy.evidence.shape import evidence_shape
 from policy.evidence.uploads import INSPECTION, evidence_id_of, integrity_denial
-from policy.shapes import evidence_shape
-from policy.ticket.facts import Evidence, StoredObject, Upload
-from policy.ticket.writes import FinalizeUpload, InsertEvidence
+from policy.evidence.writes import FinalizeUpload, InsertEvidence
+from policy.ticket.facts import Need
 from policy.values import JsonObject, PayloadModel, Text
 
 

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.command.payload import invalid_request
+from policy.evidence.model import SignedUpload
+from policy.evidence.writes import InsertUpload
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import SignedUpload
-from policy.ticket.writes import InsertUpload
+from policy.ticket.facts import Need
 from policy.values import (
     SAFE_INTEGER,
     Name,

@@ -1,9 +1,10 @@
 """outbox.replay (contract 7.16)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial, Effects
-from policy.ticket.writes import ReplayOutbox
+from policy.delivery.rows import ReplayOutbox
+from policy.ticket.facts import Need
 from policy.values import PayloadModel, Uuid
 
 

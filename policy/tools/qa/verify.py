@@ -5,9 +5,10 @@ from typing import Literal
 from policy.closeout.gate import run_gate, stored_attempt
 from policy.closeout.sealing import seal
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.facts import Need
 from policy.values import DateTime, PayloadModel, Text, format_datetime
 
 

@@ -1,8 +1,9 @@
 """schedule.confirm (contract 7.4)."""
 
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.facts import Need
 from policy.ticket.message import ticket_message
 from policy.values import Window
 

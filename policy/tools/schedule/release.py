@@ -1,9 +1,10 @@
 """schedule.release (contract 7.8)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.deadlines.hold_notes import notes_of, window_of
+from policy.ticket.facts import Need
 from policy.ticket.holds import hold_named, left_hold, missing_hold, not_on_hold
 from policy.values import PayloadModel, Uuid
 

@@ -1,8 +1,9 @@
 """schedule.rollback (contract 7.8)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.ticket.facts import Need
 from policy.ticket.holds import hold_named, left_hold, missing_hold, not_on_hold
 from policy.values import PayloadModel, Text, Uuid
 

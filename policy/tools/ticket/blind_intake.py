@@ -8,10 +8,11 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from policy.canonical import sha256_hex
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial, Effects
 from policy.model import Priority, State, Ticket
 from policy.rules.bundle import Bundle
+from policy.ticket.facts import Need
 from policy.ticket.new_ticket import place_denial, reserved_id
 from policy.values import (
     NAME_LIMIT,

@@ -1,9 +1,10 @@
 """ticket.create (contract 7.1)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial, Effects
 from policy.model import State, Ticket
+from policy.ticket.facts import Need
 from policy.ticket.new_ticket import place_denial, reserved_id
 from policy.values import Cents, PayloadModel, Text, TextAsSent, Uuid
 

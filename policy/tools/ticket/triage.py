@@ -4,9 +4,10 @@ from typing import Any, Literal
 
 from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
+from policy.command.writes import Write
 from policy.model import Priority, State
 from policy.ticket.intake_guard import guard_denial, guard_passed
-from policy.ticket.writes import InsertApproval, Write
+from policy.ticket.writes import InsertApproval
 from policy.values import Boolean, Cents, Name, PayloadModel, Text
 
 Outcome = Literal[State.TRIAGED, State.READY_TO_SCHEDULE, State.APPROVAL_REQUIRED]

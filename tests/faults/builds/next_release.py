@@ -3,7 +3,8 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.ticket import Outcome, SignedCommand, TicketStart, TicketView
+    from contracts.command import SignedCommand
+    from contracts.ticket import Outcome, TicketStart, TicketView
     from workflows.ticket.workflow import TicketWorkflow
 
 PATCH = "next-release"

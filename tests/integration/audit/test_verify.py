@@ -11,11 +11,11 @@ import pytest
 
 from cli import main as cli
 from policy.audit.chain import Fault
+from policy.audit.shape import timeline_shape
 from policy.canonical import sha256_hex
+from policy.evidence.model import StoredObject
 from policy.model import Role
 from policy.rules.bundle import load_bundle
-from policy.shapes import timeline_shape
-from policy.ticket.facts import StoredObject
 from records.audit.verification import CHECKED_TABLES, BlindRoleError, Scope, Verification
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.audit.tampering import AUDIT, CHANGES, GONE, MADE_UP, TRANSITION

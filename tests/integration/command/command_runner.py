@@ -11,12 +11,12 @@ import orjson
 
 from activities.evidence.store import ObjectStore
 from activities.ticket.commands import PostgresTicketActivities
+from contracts.command import SignedCommand
 from contracts.signing import sign
-from contracts.ticket import SignedCommand
 from policy.command.message import Command, request_hash
+from policy.evidence.model import LookUp, SignedPut, StoredObject, Upload
 from policy.model import Actor, ActorType, Role
 from policy.rules.bundle import Bundle, load_bundle
-from policy.ticket.facts import LookUp, SignedPut, StoredObject, Upload
 from runtime.postgres.pool import Connection, Pool
 
 KEY = b"k" * 32

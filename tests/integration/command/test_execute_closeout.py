@@ -4,8 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from policy.evidence.model import LookUp, StoredObject
 from policy.model import Role
-from policy.ticket.facts import LookUp, StoredObject
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.command.command_runner import CHECKLIST, WINDOW, Runner, build_runner
 from tests.integration.rows import count

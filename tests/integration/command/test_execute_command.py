@@ -8,8 +8,8 @@ import pytest
 
 from activities.ticket.commands import PostgresTicketActivities
 from contracts.signing import sign
+from policy.audit.shape import timeline_shape
 from policy.canonical import sha256_hex
-from policy.shapes import timeline_shape
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.command.command_runner import CHECKLIST, KEY, WINDOW, Runner, build_runner
 from tests.integration.rows import count

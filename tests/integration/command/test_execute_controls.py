@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from policy.audit.shape import timeline_shape
 from policy.canonical import sha256_hex
 from policy.model import Role
-from policy.shapes import timeline_shape
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.command.command_runner import CHECKLIST, Runner, build_runner
 from tests.integration.rows import count

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from contracts.command import new_ticket_id
+from contracts.ticket import new_ticket_id
 from policy.model import Actor, ActorType, Role
 from tests.integration.command.keyed_calls import (
     EFFECTS,

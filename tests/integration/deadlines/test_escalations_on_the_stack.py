@@ -9,8 +9,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contracts.command import DEADLINE_SWEEP
-from contracts.ticket import SweepReport, SweepStart
+from contracts.deadlines import DEADLINE_SWEEP, SweepReport, SweepStart
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection
 from runtime.settings import load_settings

@@ -9,8 +9,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ticket.deadlines.sweep import PostgresSweepActivities
-from contracts.command import CLOCK_CHANGED, workflow_id
-from contracts.ticket import SweepStart, SweptDeadlines
+from contracts.deadlines import SweepStart, SweptDeadlines
+from contracts.ticket import CLOCK_CHANGED, workflow_id
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.command.command_runner import Runner, build_runner
 from tests.integration.rows import count

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from policy.audit.chain import check_timeline
-from policy.shapes import timeline_shape
+from policy.audit.shape import timeline_shape
 from runtime.postgres.pool import Connection
 
 MESSAGE = """

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from structlog.testing import capture_logs
 
 from activities.evidence.upkeep import EvidenceRates
-from contracts.ticket import Audited
+from contracts.evidence import Audited
 from records.evidence.owner_actions import EvidenceActionError
 from tests.integration.evidence.evidence_desk import Desk, pinned, place
 from tests.integration.servers.s3_fixture import BUCKET

@@ -12,7 +12,7 @@ from temporalio.client import ScheduleActionExecutionStartWorkflow, WorkflowExec
 from typer.testing import CliRunner
 
 from cli.main import app
-from contracts.command import AUDIT_WORKFLOW, SWEEP_WORKFLOW
+from contracts.evidence import AUDIT_WORKFLOW, SWEEP_WORKFLOW
 from runtime.settings import load_settings
 from runtime.temporal.client import connect_temporal
 from runtime.temporal.schedules import ensure_schedules, schedule_id

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from policy.ticket.facts import SignedPut, Upload
+from policy.evidence.model import SignedPut, Upload
 from records.evidence.store import EvidenceStore
 from runtime.objects.checksums import base64_of_hex, hex_of_base64
 from runtime.postgres.pool import Connection, Pool

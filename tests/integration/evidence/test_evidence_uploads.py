@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from activities.evidence.rows import upload_of
 from activities.evidence.upkeep import EvidenceRates
-from activities.ticket.facts import upload_of
-from contracts.ticket import Swept
+from contracts.evidence import Swept
 from policy.rules.bundle import load_bundle
 from tests.integration.evidence.evidence_desk import LARGE, Desk, pinned, place
 from tests.integration.evidence.image_files import TAKEN, photo

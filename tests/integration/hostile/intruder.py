@@ -8,9 +8,8 @@ from uuid import UUID, uuid4
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 
-from contracts.command import WORKFLOW_TYPE, workflow_id
 from contracts.signing import path_of
-from contracts.ticket import TicketStart
+from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
 from policy.command.message import Command, request_hash
 from policy.model import Actor, ActorType, Role
 from policy.rules.bundle import load_bundle

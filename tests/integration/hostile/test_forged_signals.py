@@ -7,9 +7,8 @@ import pytest
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 
-from contracts.command import command_id
+from contracts.command import SignedCommand, command_id
 from contracts.signing import sign
-from contracts.ticket import SignedCommand
 from policy.model import Role
 from tests.integration.hostile.intruder import DISPATCHER, TENANT, Intruder, claim
 from tests.integration.servers.gateway import TestGateway

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.ticket import SignedCommand
+from contracts.command import SignedCommand
 from policy.codes import Code
 from runtime.postgres.pool import Connection
 from tests.integration.hostile.hostile_call import Hostile, Reply, dev

@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from policy.assignment.roster import Technician
-from policy.model import Actor
-from policy.ticket.facts import Site
+from policy.model import Actor, Site
 
 Row = dict[str, Any]
 

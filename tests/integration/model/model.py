@@ -8,34 +8,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from contracts.command import new_ticket_id
+from contracts.ticket import new_ticket_id
 from policy.audit.row import Chain, chained
 from policy.codes import Code
 from policy.command.decide import decide, role_denial
 from policy.command.effects import Denial, Effects
 from policy.command.message import Command, request_hash
+from policy.command.writes import Write
+from policy.deadlines.hold_notes import HoldSnapshot
+from policy.delivery.rows import InsertOutbox
+from policy.evidence.model import Evidence
+from policy.evidence.writes import InsertEvidence, InsertException, SealEvidence
 from policy.model import State, Ticket
 from policy.rules.bundle import Bundle
-from policy.shapes import ticket_shape
-from policy.ticket.facts import (
-    Approval,
-    CompletionContext,
-    Evidence,
-    Facts,
-    HoldSnapshot,
-    PastTransition,
-)
+from policy.ticket.facts import Approval, CompletionContext, Facts, PastTransition
+from policy.ticket.shape import ticket_shape
 from policy.ticket.writes import (
     CancelApprovals,
     DecideApproval,
     InsertApproval,
-    InsertEvidence,
-    InsertException,
     InsertHold,
-    InsertOutbox,
-    SealEvidence,
     UpsertArtifact,
-    Write,
 )
 from policy.values import format_datetime
 from tests.integration.model.calls import Answer, Call, Row, Seen, World

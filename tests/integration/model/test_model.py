@@ -14,11 +14,8 @@ import orjson
 import pytest
 
 from policy.assignment.roster import Technician
-from policy.model import Ticket
-from policy.ticket.facts import (
-    Evidence,
-    Site,
-)
+from policy.evidence.model import Evidence
+from policy.model import Site, Ticket
 from policy.values import truncate_to_milliseconds
 from runtime.bundle import installed_bundle
 from runtime.postgres.pool import Connection

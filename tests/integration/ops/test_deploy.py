@@ -9,7 +9,8 @@ import pytest
 
 from policy.rules.bundle import load_bundle
 from records.audit.verification import BlindRoleError, Verification
-from runtime.postgres.pool import assert_application_role, create_pool, migrate
+from runtime.postgres.migrate import migrate
+from runtime.postgres.pool import assert_application_role, create_pool
 from tests.integration.servers.postgres_server import Cluster, start_cluster
 
 README = Path(__file__).parents[3] / "deploy" / "README.md"

@@ -12,7 +12,8 @@ import pytest
 from api.ops.schema import read_schema
 from policy.model import State
 from policy.rules.bundle import load_bundle
-from runtime.postgres.pool import TRANSITION_CHECK, Connection, Pool
+from runtime.postgres.migrate import TRANSITION_CHECK
+from runtime.postgres.pool import Connection, Pool
 from tests.integration.servers.gateway import TestGateway
 
 pytest_plugins = [

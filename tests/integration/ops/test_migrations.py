@@ -10,17 +10,19 @@ import pytest
 import migrations
 from policy.model import State
 from policy.rules.bundle import load_bundle
-from runtime.postgres.pool import (
+from runtime.postgres.migrate import (
     TRANSITION_CHECK,
-    ApplicationRoleError,
-    Connection,
     MigrationError,
-    assert_application_role,
-    create_pool,
-    installation_key,
     migrate,
     newest_migration,
     transition_check_sql,
+)
+from runtime.postgres.pool import (
+    ApplicationRoleError,
+    Connection,
+    assert_application_role,
+    create_pool,
+    installation_key,
 )
 from tests.integration.rows import TRANSITION, add_audit, add_ticket
 from tests.integration.servers.postgres_server import Cluster, start_cluster

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from policy.rules.bundle import load_bundle
-from runtime.postgres.pool import Connection, Pool, create_pool, migrate
+from runtime.postgres.migrate import migrate
+from runtime.postgres.pool import Connection, Pool, create_pool
 from tests.integration.servers.postgres_server import FASTER_THAN_SAFE, Cluster, start_cluster
 
 TEMPLATE = "migrated"

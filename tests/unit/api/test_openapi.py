@@ -15,7 +15,7 @@ from policy.codes import CODES, Code
 from policy.command.payload import parse_payload
 from policy.reads.guide import load_guide
 from policy.rules.bundle import load_bundle
-from policy.shapes import ticket_shape
+from policy.ticket.shape import ticket_shape
 from tests.unit.facts_builder import NOW, ticket
 
 BUNDLE = load_bundle()

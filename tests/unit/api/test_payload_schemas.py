@@ -6,7 +6,8 @@ import pytest
 
 from policy.command.effects import Denial
 from policy.command.payload import parse_payload
-from policy.command.registry import command_tool, payload_schemas
+from policy.command.registry import command_tool
+from policy.reads.schemas import payload_schemas
 from tests.unit.facts_builder import bundle
 from tests.unit.payloads import PAYLOADS
 

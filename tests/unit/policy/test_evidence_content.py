@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from policy.codes import Code
+from policy.evidence.model import StoredObject
 from policy.evidence.sniffing import contradicts, sniffed_type
 from policy.rules.bundle import load_bundle
-from policy.ticket.facts import StoredObject
 from records.dossier.thumbnails import thumbnail as packet_thumbnail
 from records.evidence import inspection
 from records.evidence.inspection import inspected

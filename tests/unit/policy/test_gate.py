@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from policy.closeout.gate import SIGNATURE_KEY, Attempt, GateResult, run_gate, stored_attempt
+from policy.evidence.model import Evidence, LookUp
 from policy.evidence.references import look_up_failure, pinned_versions
 from policy.model import State
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import CompletionContext, Evidence, LookUp
+from policy.ticket.facts import CompletionContext
 from tests.unit.facts_builder import bundle, evidence, facts, ticket
 from tests.unit.payloads import CHECKLIST, EVIDENCE_KEYS
 

@@ -4,13 +4,14 @@ from itertools import product
 
 import pytest
 
+from policy.autonomy.model import AutonomyRow
 from policy.codes import Code
 from policy.command.decide import decide
 from policy.command.effects import Denial, Effects
 from policy.model import State
 from policy.rules.autonomy import AutonomyRules, Level, Verdict, verdict
 from policy.rules.bundle import BundleError, load_bundle
-from policy.ticket.facts import AutonomyRow, Facts
+from policy.ticket.facts import Facts
 from tests.unit.facts_builder import bundle, command, facts, ticket
 from tests.unit.payloads import TICKET
 

@@ -8,9 +8,9 @@ import pytest
 from policy.assignment.ranking import normalised_service, service_type_of
 from policy.canonical import sha256_hex
 from policy.codes import Code
+from policy.delivery.rows import InsertOutbox
 from policy.model import State
 from policy.ticket.facts import Snapshot
-from policy.ticket.writes import InsertOutbox
 from tests.unit.facts_builder import allowed, denied, judge, technician, ticket
 from tests.unit.payloads import TECH, TICKET
 

@@ -5,12 +5,14 @@ from uuid import UUID
 
 import pytest
 
+from policy.autonomy.model import AutonomyRow
 from policy.autonomy.verdict import deciding_row
 from policy.canonical import sha256_hex
 from policy.codes import Code
+from policy.evidence.writes import SealEvidence
 from policy.model import Role, State
-from policy.ticket.facts import AutonomyRow, CompletionContext, PastTransition
-from policy.ticket.writes import SealEvidence, UpsertArtifact
+from policy.ticket.facts import CompletionContext, PastTransition
+from policy.ticket.writes import UpsertArtifact
 from tests.unit.facts_builder import NOW, actor, allowed, denied, evidence, judge, ticket
 from tests.unit.payloads import (
     CHECKLIST,

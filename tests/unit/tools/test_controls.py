@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
+from policy.autonomy.model import AutonomyControl
+from policy.autonomy.writes import InsertAutonomyHistory, UpsertAutonomy
 from policy.codes import Code
-from policy.ticket.facts import AutonomyControl, OutboxRow
-from policy.ticket.writes import InsertAutonomyHistory, ReplayOutbox, UpsertAutonomy
+from policy.delivery.rows import OutboxRow, ReplayOutbox
 from tests.unit.facts_builder import EARLIER, NOW, actor, allowed, denied, judge
 from tests.unit.payloads import ACCOUNT, NEW_IDS, OUTBOX, REQUEST, TICKET
 

@@ -7,10 +7,10 @@ import pytest
 
 from policy.codes import Code
 from policy.command.payload import parse_payload
+from policy.evidence.model import LookUp, StoredObject
+from policy.evidence.writes import FinalizeUpload, InsertEvidence, InsertException, InsertUpload
 from policy.model import Role, State
 from policy.rules.bundle import load_bundle
-from policy.ticket.facts import LookUp, StoredObject
-from policy.ticket.writes import FinalizeUpload, InsertEvidence, InsertException, InsertUpload
 from policy.values import PayloadModel
 from tests.unit.facts_builder import NOW, actor, allowed, denied, judge, upload
 from tests.unit.payloads import (

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from policy.codes import Code
-from policy.model import State
-from policy.ticket.facts import Duplicate, Site
+from policy.model import Site, State
+from policy.ticket.facts import Duplicate
 from policy.ticket.writes import InsertApproval
 from tests.unit.facts_builder import NOW, actor, allowed, bundle, denied, judge, ticket
 from tests.unit.payloads import ACCOUNT, INTAKE, NEW_IDS, PAYLOADS, SITE, TICKET

@@ -9,9 +9,8 @@ from policy.assignment.ranking import sorted_out
 from policy.assignment.roster import RosterEntry
 from policy.codes import Code
 from policy.command.decide import decide
-from policy.model import State
+from policy.model import Site, State
 from policy.rules.bundle import load_bundle
-from policy.ticket.facts import Site
 from policy.ticket.writes import InsertRecommendation
 from tests.unit.facts_builder import allowed, command, denied, facts, judge, technician, ticket
 from tests.unit.payloads import ACCOUNT, NEW_IDS, SITE

@@ -8,8 +8,9 @@ import pytest
 
 from policy.canonical import sha256_hex
 from policy.codes import Code
+from policy.delivery.rows import InsertOutbox
 from policy.model import State
-from policy.ticket.writes import InsertHold, InsertOutbox
+from policy.ticket.writes import InsertHold
 from tests.unit.facts_builder import NOW, allowed, denied, hold, judge, ticket
 from tests.unit.payloads import (
     AUDIT,

@@ -1,8 +1,9 @@
 """ops.autonomy.rollback (contract 7.15)."""
 
 from policy.autonomy.control import ControlPayload, control
-from policy.command.case import Case, CommandTool, Need
+from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
+from policy.ticket.facts import Need
 
 
 def decide(case: Case[ControlPayload]) -> Decision:
