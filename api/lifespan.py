@@ -54,7 +54,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     spare = await opened_pool(stack, settings, "dispatch-health", HEALTH_CONNECTIONS, tracing)
     health = Health(settings, bundle, spare, client)
     surface = ToolSurface(bundle, health)
-    store = EvidenceStore(settings)
+    store = EvidenceStore(settings, bundle.evidence)
     stack.callback(store.close)
     await stack.enter_async_context(metrics_sink(settings.metrics_sink_path, counters))
     return Gateway(

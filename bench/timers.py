@@ -23,7 +23,9 @@ from rich.table import Table
 from bench.load import Round
 from bench.machine import BENCH_DIR, Machine, on_a_machine, progress
 from bench.report import Line, conclude
-from contracts.ticket import CLOCK_CHANGED, WORKFLOW_TYPE, TicketStart, workflow_id
+from contracts.command import CLOCK_CHANGED
+from contracts.ticket import WORKFLOW_TYPE, TicketStart
+from policy.command.message import Subject
 from policy.model import Priority
 from policy.rules.bundle import load_bundle
 from runtime.postgres.pool import Connection as DatabaseConnection
@@ -109,7 +111,7 @@ async def open_tickets(
             await client.start_workflow(
                 WORKFLOW_TYPE,
                 TicketStart(tenant_id=TENANT, ticket_id=ticket_id),
-                id=workflow_id(TENANT, ticket_id),
+                id=Subject.of_ticket(TENANT, ticket_id).workflow_id,
                 task_queue=chosen.temporal_task_queue,
                 start_signal=CLOCK_CHANGED,
             )

@@ -68,7 +68,7 @@ async def _redacted(data_dir: Path, operator: Operator, item: UUID, file: Path) 
 async def _actions(data_dir: Path, operator: Operator) -> AsyncIterator[EvidenceActions]:
     chosen = settings(data_dir)
     url = owner_database_url(data_dir) or chosen.database_url.get_secret_value()
-    store = EvidenceStore(chosen)
+    store = EvidenceStore(chosen, installed_bundle(chosen).evidence)
     try:
         async with owner_transaction(url) as conn:
             vault = EvidenceVault(store.s3)

@@ -1,12 +1,19 @@
-"""The search attributes of a ticket's workflow: what operators filter by in the Temporal UI."""
+"""Search attributes: what operators filter workflows by in the Temporal UI, whatever their kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
 
-from contracts.ticket import SEARCH_ATTRIBUTES
+from contracts.ticket import SHOWN
 
+SEARCH_ATTRIBUTES: Mapping[str, str] = {name: kind for name, (kind, _) in SHOWN.items()}
+"""Every attribute that a workflow of ours may carry, with its type."""
 KEYS: Mapping[str, SearchAttributeKey[Any]] = {
     name: SearchAttributeKey.for_int(name)
     if kind == "Int"
@@ -25,3 +32,14 @@ def to_attributes(values: Mapping[str, str | int]) -> TypedSearchAttributes:
 def from_attributes(attributes: TypedSearchAttributes) -> dict[str, str | int]:
     """Return what a workflow carries of ours, by name."""
     return {pair.key.name: pair.value for pair in attributes if pair.key.name in KEYS}
+
+
+def updates(
+    known: Mapping[str, str | int], values: Mapping[str, str | int]
+) -> Sequence[SearchAttributeUpdate[Any]]:
+    """Return the updates that turn `known` into `values`; none where they agree: each is dear."""
+    return [
+        key.value_set(values[name]) if name in values else key.value_unset()
+        for name, key in KEYS.items()
+        if values.get(name) != known.get(name)
+    ]

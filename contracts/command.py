@@ -1,5 +1,6 @@
-"""Any command between processes: its message, its id, the channel of its outcome."""
+"""Any command between processes: its message, its id, what becomes of it and who is told."""
 
+from datetime import datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict
@@ -10,6 +11,8 @@ from policy.model import Actor
 NOTIFY_CHANNEL = "command"
 AUTOMATION_HEADER = "x-dispatch-automation"
 """Sent, with any value, by a client that acts without a person: it obeys the autonomy ladder."""
+CLOCK_CHANGED = "clock.changed"
+"""Signals a workflow that what is due may have moved."""
 _COMMAND_SPACE = uuid5(NAMESPACE_URL, "real-dispatch/command")
 
 
@@ -39,3 +42,24 @@ class SignedCommand(Message):
     command: Command
     mac: str = ""
     trace_parent: str | None = None
+
+
+class View(Message):
+    """What a workflow keeps of its subject: each kind adds what operators see of it.
+
+    `version` rises with every change. `due_at` is the next instant at which something is due,
+    `due_for` what; None when nothing is ahead. After a `terminal` one no command can follow.
+    """
+
+    version: int
+    terminal: bool = False
+    due_at: datetime | None = None
+    due_for: str | None = None
+
+
+class Outcome(Message):
+    """What became of a command: each kind adds its view. `code` is None when it was allowed."""
+
+    command_id: UUID
+    tool: str
+    code: str | None = None

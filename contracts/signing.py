@@ -1,10 +1,14 @@
 """The MAC on every command: access to Temporal alone does not let anyone act as a dispatcher."""
 
 import hmac
+import json
+from collections.abc import Sequence
 from hashlib import sha256
 
 from contracts.command import SignedCommand
 from policy.command.message import Command, request_hash
+
+SEPARATOR = "\x1f"
 
 
 def sign(key: bytes, command: Command) -> SignedCommand:
@@ -49,9 +53,15 @@ def _mac(key: bytes, command: Command) -> str:
         _scope(actor.account_ids),
         _scope(actor.site_ids),
         *(("automated",) if command.automated else ()),
+        *(("named", command.named.kind, command.named.id) if command.named else ()),
     )
-    text = "\x1f".join(str(field) for field in fields)
-    return hmac.new(key, text.encode(), sha256).hexdigest()
+    return hmac.new(key, _text([str(field) for field in fields]).encode(), sha256).hexdigest()
+
+
+def _text(fields: Sequence[str]) -> str:
+    """Return a text that no other fields have: JSON where one of them holds the separator."""
+    separated = not any(SEPARATOR in field for field in fields)
+    return SEPARATOR.join(fields) if separated else json.dumps(fields)
 
 
 def _scope(ids: frozenset[object] | None) -> str:

@@ -1,41 +1,25 @@
 """The ticket between processes: names, ids, messages and activities. Fields are only added."""
 
 from abc import ABC, abstractmethod
-from datetime import datetime
+from collections.abc import Mapping
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from temporalio import activity
 
-from contracts.command import Message, SignedCommand
+from contracts.command import Message, Outcome, SignedCommand, View
 from policy.model import Actor
 
 WORKFLOW_TYPE = "Ticket"
 EXECUTE_COMMAND = "ticket.execute_command"
 ESCALATE = "ticket.escalate"
-CLOCK_CHANGED = "clock.changed"
-"""Signals a ticket that its deadlines may have moved."""
 TIMER_ACTOR_ID = "dispatch-ticket-timer"
-SEARCH_ATTRIBUTES = {
-    "DispatchPhase": "Keyword",
-    "DispatchPriority": "Keyword",
-    "DispatchSlaStatus": "Keyword",
-    "DispatchAccountId": "Keyword",
-    "DispatchSiteId": "Keyword",
-    "DispatchTechId": "Keyword",
-    "DispatchIncidentType": "Keyword",
-    "DispatchEscalationLevel": "Int",
-}
 _TICKET_SPACE = uuid5(NAMESPACE_URL, "real-dispatch/ticket")
 
 
-class TicketView(Message):
-    """What the workflow keeps of a ticket: enough for operators and for its one timer.
-
-    `due_at` is the ticket's next escalation, `due_for` its kind; None when nothing is ahead.
-    """
+class TicketView(View):
+    """What the workflow keeps of a ticket; what is due next is its next escalation."""
 
     state: str
-    version: int
     phase: str
     priority: str
     sla_status: str
@@ -44,20 +28,34 @@ class TicketView(Message):
     site_id: UUID
     tech_id: UUID | None = None
     incident_type: str | None = None
-    terminal: bool = False
-    due_at: datetime | None = None
-    due_for: str | None = None
 
 
-class Outcome(Message):
-    """What became of a command. `code` is None when it was allowed, else the error code.
+SHOWN: Mapping[str, tuple[str, str]] = {
+    "DispatchPhase": ("Keyword", "phase"),
+    "DispatchPriority": ("Keyword", "priority"),
+    "DispatchSlaStatus": ("Keyword", "sla_status"),
+    "DispatchAccountId": ("Keyword", "account_id"),
+    "DispatchSiteId": ("Keyword", "site_id"),
+    "DispatchTechId": ("Keyword", "tech_id"),
+    "DispatchIncidentType": ("Keyword", "incident_type"),
+    "DispatchEscalationLevel": ("Int", "escalation_level"),
+}
+"""The search attributes of a ticket's workflow: their type, and the field that they show."""
 
-    `ticket` is the ticket as stored after the command, None when there is none.
-    """
 
-    command_id: UUID
-    tool: str
-    code: str | None = None
+def attributes_of(ticket: TicketView | None) -> dict[str, str | int]:
+    """Return the search attributes that show a ticket, by name; None shows nothing."""
+    fields = {} if ticket is None else ticket.model_dump(exclude_none=True)
+    return {
+        name: fields[field] if kind == "Int" else str(fields[field])
+        for name, (kind, field) in SHOWN.items()
+        if field in fields
+    }
+
+
+class TicketOutcome(Outcome):
+    """What became of a command, and the ticket as stored after it; None when there is none."""
+
     ticket: TicketView | None = None
 
 
@@ -77,11 +75,6 @@ class TimerFired(Message):
     ticket_id: UUID | None
 
 
-def workflow_id(tenant_id: str, ticket_id: UUID | None) -> str:
-    """Return the id of the workflow that owns a ticket, or a tenant's commands without one."""
-    return f"tenant-{tenant_id}" if ticket_id is None else f"ticket-{ticket_id}"
-
-
 def new_ticket_id(actor: Actor, endpoint: str, request_id: UUID) -> UUID:
     """Return the id reserved for a new ticket; a retry after a crash finds the same workflow."""
     parts = (actor.tenant_id, actor.actor_id, endpoint, str(request_id))
@@ -93,7 +86,7 @@ class TicketActivities(ABC):
 
     @abstractmethod
     @activity.defn(name=EXECUTE_COMMAND)
-    async def execute_command(self, signed: SignedCommand) -> Outcome:
+    async def execute_command(self, signed: SignedCommand) -> TicketOutcome:
         """Decide a command and record verdict, audit and new state in one transaction.
 
         Idempotent on the command's id: a retry gets the first outcome.

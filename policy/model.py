@@ -100,6 +100,7 @@ class Ticket(Frozen):
     summary: str
     description: str | None = None
     nte_cents: int = 0
+    currency: str = "USD"
     customer_name: str | None = None
     customer_phone: str | None = None
     customer_email: str | None = None

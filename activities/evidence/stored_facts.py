@@ -6,10 +6,8 @@ from uuid import uuid4
 
 from activities.evidence.rows import STATE, evidence_of, twin_of, upload_of
 from activities.evidence.store import ObjectStore, look_up_all
-from contracts.signing import is_bound
 from policy.command.effects import Denial
 from policy.command.message import Command
-from policy.command.payload import parse_payload
 from policy.command.registry import command_tool
 from policy.evidence.model import LookUp, SignedUpload, StoredObject
 from policy.evidence.references import pinned_versions
@@ -27,14 +25,15 @@ class Outside:
         self._bundle = bundle
         self._store = store
 
-    async def gather(self, command: Command) -> dict[str, Any]:
-        """Return the fields of `Facts` for what the tool needs of the store."""
-        if command.tool not in self._bundle.commands or not is_bound(command):
+    async def gather(
+        self,
+        command: Command,
+        payload: Any,  # noqa: ANN401  the tool's own model, or its denial
+    ) -> dict[str, Any]:
+        """Return the fields of the ticket's facts for what the tool needs of the store."""
+        if isinstance(payload, Denial):
             return {}
         needs = command_tool(command.tool).needs & OUTSIDE
-        payload = parse_payload(self._bundle, command.tool, command.payload) if needs else None
-        if payload is None or isinstance(payload, Denial):
-            return {}
         found: dict[str, Any] = {}
         if Need.LOOK_UPS in needs:
             found["look_ups"] = await self._look_ups(command, payload)

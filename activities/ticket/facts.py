@@ -1,14 +1,14 @@
 """Gathering the facts that a tool asks for, under the lock of its ticket."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from activities.command.gathering import Found, Gathering
 from activities.evidence.rows import evidence_of, twin_of, upload_of
 from activities.ticket import statements
 from activities.ticket.rosters import Rosters
@@ -17,42 +17,27 @@ from policy.assignment.ranking import normalised_service
 from policy.assignment.roster import Hours, RosterEntry, Technician
 from policy.autonomy.model import AutonomyControl, AutonomyRow
 from policy.clock.ticket_clock import read_clock
-from policy.command.message import Command
 from policy.deadlines.history import Past
 from policy.deadlines.hold_notes import HoldSnapshot
 from policy.delivery.rows import OutboxRow
 from policy.model import Site, Ticket
 from policy.ticket.facts import (
-    OUTSIDE,
     Approval,
     CompletionContext,
     Duplicate,
-    Need,
     PastTransition,
     Snapshot,
     Subject,
 )
 from runtime.postgres.pool import Connection
 
-Found: TypeAlias = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
-class Gathering:
-    """One command's gathering: a method per need, named after it, returns fields of `Facts`."""
+class TicketGathering(Gathering):
+    """A ticket command's gathering; fields are those of `TicketFacts`."""
 
-    conn: Connection
-    command: Command
-    payload: Any
     ticket: Ticket | None
     rosters: Rosters
-
-    async def gather(self, needs: Iterable[Need]) -> dict[str, Any]:
-        """Return the fields of `Facts` for all `needs` that Postgres can answer."""
-        found: dict[str, Any] = {}
-        for need in sorted(set(needs) - OUTSIDE):
-            found.update(await getattr(self, need)())
-        return found
 
     async def place(self) -> Found:
         """Return the account, site and asset that the payload names."""

@@ -1,14 +1,14 @@
 """Opening a ticket: the lock of its transaction, and everything that was true before it."""
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
+from activities.command.opening import Opening, opened
 from policy.audit.row import Chain
 from policy.clock.ticket_clock import ClockFacts, read_clock
 from policy.command.message import Command
 from policy.model import Ticket
-from policy.values import truncate_to_milliseconds
 from runtime.postgres.pool import Connection
 
 # The clock's facts are read by the same statement but under the lock: the function is volatile, so
@@ -19,25 +19,19 @@ SELECT b.*, sla_facts((b.ticket).id, (b.ticket).account_id, (b.ticket).site_id) 
 """
 
 
-class Opening(NamedTuple):
-    """What was true when the transaction had the ticket's lock."""
+@dataclass(frozen=True)
+class TicketOpening(Opening):
+    """What was true of the ticket, its chain and its clock."""
 
-    decided: bool
-    decided_code: str | None
-    stored_tenant: str | None
-    stored_hash: str | None
-    stored_status: int | None
-    stored_text: str | None
     ticket: Ticket | None
     chain: Chain
     rests_since: datetime
     clock: ClockFacts | None
-    now: datetime
 
 
 async def open_ticket(
     conn: Connection, tenant_id: str, command: Command | None, ticket_id: UUID | None
-) -> Opening:
+) -> TicketOpening:
     """Take the ticket's lock and return what is true now."""
     row = await conn.fetchrow(
         BEGIN,
@@ -52,16 +46,10 @@ async def open_ticket(
         raise LookupError("begin_command always returns a row")
     ticket = row["ticket"]
     columns = {name: ticket[name] for name in Ticket.model_fields} if ticket else None
-    return Opening(
-        decided=row["log_decision"] is not None,
-        decided_code=row["log_code"],
-        stored_tenant=row["idem_tenant"],
-        stored_hash=row["idem_hash"],
-        stored_status=row["idem_code"],
-        stored_text=row["idem_text"],
+    return TicketOpening(
+        **opened(dict(row)),
         ticket=Ticket(**columns) if columns and columns["id"] else None,
         chain=Chain(row["chain_seq"], row["chain_hash"], row["chain_at"]),
         rests_since=row["rests_since"] or row["started_at"],
         clock=read_clock(row["clock"]),
-        now=truncate_to_milliseconds(row["started_at"]),
     )

@@ -20,10 +20,10 @@ from contracts.attributes import to_attributes
 from contracts.command import SignedCommand
 from contracts.signing import sign
 from contracts.statements import SET_TENANT
-from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
+from contracts.ticket import WORKFLOW_TYPE, TicketStart
 from policy.codes import Code
 from policy.command.effects import Denial
-from policy.command.message import Command
+from policy.command.message import Command, Subject
 from policy.deadlines.sla import SlaStatus
 from policy.model import Actor, Priority, State
 from policy.rules.bundle import Bundle
@@ -114,7 +114,7 @@ class Bus:
     async def _signal(self, signed: SignedCommand) -> bool:
         """Signal the running workflow of the ticket; return whether there was one."""
         command = signed.command
-        name = workflow_id(command.actor.tenant_id, command.ticket_id)
+        name = Subject.of_ticket(command.actor.tenant_id, command.ticket_id).workflow_id
         handle = self._client.get_workflow_handle(name)
         try:
             await handle.signal(command.tool, signed, rpc_timeout=RPC_LIMIT)
@@ -133,7 +133,7 @@ class Bus:
         await self._client.start_workflow(
             WORKFLOW_TYPE,
             TicketStart(tenant_id=tenant_id, ticket_id=ticket_id),
-            id=workflow_id(tenant_id, ticket_id),
+            id=Subject.of_ticket(tenant_id, ticket_id).workflow_id,
             task_queue=self._task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -19,7 +19,7 @@ from policy.reads.actor import actor_shape
 from policy.reads.job_packet import Enclosures, Place, job_packet
 from policy.rules.bundle import Bundle
 from policy.ticket.binding import binding_denial
-from policy.ticket.facts import CompletionContext, Facts
+from policy.ticket.facts import CompletionContext, TicketFacts
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection, Pool
 
@@ -98,12 +98,12 @@ class JobPackets:
         return found
 
 
-async def _facts(conn: Connection, seen: Seen) -> Facts:
+async def _facts(conn: Connection, seen: Seen) -> TicketFacts:
     ticket, at, clock = seen
     excepted = await conn.fetch(EXCEPTIONS, ticket.id)
     completion = await conn.fetchrow(COMPLETION, ticket.id)
     autonomy = await conn.fetch(AUTONOMY, ticket.id, ticket.incident_type or "")
-    return Facts(
+    return TicketFacts(
         now=at,
         ticket=ticket,
         audit_id=ticket.id,  # a read writes no row that would need new ids

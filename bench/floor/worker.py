@@ -19,7 +19,7 @@ from runtime.postgres.pool import Pool, create_pool
 from runtime.settings import Settings, load_settings
 from runtime.stack.part import Part
 from runtime.stack.temporal import has_poller
-from worker.main import CACHED_WORKFLOWS, POLLERS, STICKY_LIMIT, STICKY_RATIO
+from worker.parts import CACHED_WORKFLOWS, POLLERS, STICKY_LIMIT, STICKY_RATIO
 
 TASK_QUEUE = "bench-floor"
 

@@ -17,7 +17,7 @@ from cli.scenario.demo_table import DemoTable
 from cli.scenario.lifecycle import LIFECYCLE, Step
 from cli.scenario.stage import CONNECT_SECONDS, credentials, gateway, names
 from cli.scenario.walk import Check, GatewayDownError, Replay, Visit, Walk
-from contracts.ticket import workflow_id
+from policy.command.message import Subject
 from policy.rules.bundle import load_bundle
 from runtime.settings import Settings
 from runtime.stack import (
@@ -163,7 +163,7 @@ def _watching(data_dir: Path, chosen: Settings) -> Callable[[str], str | None]:
     ui = stack_status(data_dir).urls.get(_UI) if ours else chosen.temporal_ui_origin
 
     def link_of(ticket_id: str) -> str | None:
-        workflow = workflow_id("", UUID(ticket_id))
+        workflow = Subject.of_ticket("", UUID(ticket_id)).workflow_id
         namespace = chosen.temporal_namespace
         return f"{ui}/namespaces/{namespace}/workflows/{workflow}" if ui else None
 

@@ -46,7 +46,7 @@ class ControlPayload(PayloadModel):
         return None if self.incident_type is None else self.incident_type.upper()
 
 
-def control(case: Case[ControlPayload], *, paused: bool) -> Decision:
+def control(case: Case[Any, ControlPayload], *, paused: bool) -> Decision:
     """Return the effects of pausing, or of letting go again, what the payload's scope covers."""
     denial = _ticket_denial(case)
     if denial is not None:
@@ -66,8 +66,6 @@ def control(case: Case[ControlPayload], *, paused: bool) -> Decision:
     )
     now = {"previous_is_paused": was_paused, "current_is_paused": paused}
     return Effects(
-        ticket=None,
-        before=None,
         audit={
             **now,
             "control_state_id": str(row.id),
@@ -84,7 +82,7 @@ def control(case: Case[ControlPayload], *, paused: bool) -> Decision:
     )
 
 
-def _row(case: Case[ControlPayload], *, paused: bool) -> UpsertAutonomy:
+def _row(case: Case[Any, ControlPayload], *, paused: bool) -> UpsertAutonomy:
     earlier, (new_id, _) = case.facts.control, case.facts.new_ids
     return UpsertAutonomy(
         id=new_id if earlier is None else earlier.id,
@@ -115,7 +113,7 @@ def autonomy_shape(row: UpsertAutonomy) -> dict[str, Any]:
     }
 
 
-def _ticket_denial(case: Case[ControlPayload]) -> Denial | None:
+def _ticket_denial(case: Case[Any, ControlPayload]) -> Denial | None:
     if case.payload.scope_type is not Scope.TICKET:
         return None
     subject = case.facts.subject
@@ -124,7 +122,7 @@ def _ticket_denial(case: Case[ControlPayload]) -> Denial | None:
     return scope_denial(case.actor, subject.account_id, subject.site_id)
 
 
-def _said(case: Case[ControlPayload], *, paused: bool) -> dict[str, Any]:
+def _said(case: Case[Any, ControlPayload], *, paused: bool) -> dict[str, Any]:
     payload = case.payload
     return {
         "action": "pause" if paused else "rollback",
@@ -135,7 +133,7 @@ def _said(case: Case[ControlPayload], *, paused: bool) -> dict[str, Any]:
     }
 
 
-def _common(case: Case[ControlPayload]) -> dict[str, Any]:
+def _common(case: Case[Any, ControlPayload]) -> dict[str, Any]:
     payload, command = case.payload, case.command
     ticket_id: UUID | None = payload.ticket_id
     return {

@@ -4,8 +4,8 @@ from typing import Any
 
 from policy.autonomy.verdict import autonomy_denial
 from policy.closeout.gate import Attempt, GateResult, run_gate
-from policy.command.case import Case
 from policy.command.effects import Denial
+from policy.ticket.case import TicketCase
 from policy.ticket.facts import Need
 from policy.values import BlankableText, JsonObject, PayloadModel, Text
 
@@ -25,7 +25,7 @@ class CompletionPayload(PayloadModel):
         return (self.no_signature_reason or "").strip() or None
 
 
-def completion_gate(case: Case[CompletionPayload]) -> GateResult | Denial:
+def completion_gate(case: TicketCase[CompletionPayload]) -> GateResult | Denial:
     """Return the gate's verdict on the payload, or why the completion is refused."""
     paused = autonomy_denial(case.facts.autonomy, case.ticket)
     if paused is not None:
@@ -39,7 +39,7 @@ def completion_gate(case: Case[CompletionPayload]) -> GateResult | Denial:
     return gate if gate.ready else gate.denial()
 
 
-def completion_audit(case: Case[CompletionPayload], gate: GateResult) -> dict[str, Any]:
+def completion_audit(case: TicketCase[CompletionPayload], gate: GateResult) -> dict[str, Any]:
     """Return the audit keys of a completion."""
     return {
         "closeout_check": gate.shape(),

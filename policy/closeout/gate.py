@@ -10,7 +10,7 @@ from policy.evidence.references import invalid_references
 from policy.model import Frozen
 from policy.rules.bundle import Bundle
 from policy.rules.templates import Template
-from policy.ticket.facts import CompletionContext, Facts
+from policy.ticket.facts import CompletionContext, TicketFacts
 
 SIGNATURE_KEY = "signature_or_no_signature_reason"
 MANUAL_BYPASS = "dispatch.manual_bypass"
@@ -103,7 +103,7 @@ def stored_attempt(context: CompletionContext | None, *, needed: bool = True) ->
 
 
 def run_gate(
-    bundle: Bundle, facts: Facts, attempt: Attempt, *, all_uris: bool = False
+    bundle: Bundle, facts: TicketFacts, attempt: Attempt, *, all_uris: bool = False
 ) -> GateResult:
     """Return the verdict of the gate on the ticket of `facts`, checks in the contract's order."""
     incident_type = _incident_type(facts)
@@ -132,7 +132,7 @@ def run_gate(
     return _requirements(base, template, invalid, frozenset(present), facts.excepted_keys)
 
 
-def reference_gate(bundle: Bundle, facts: Facts) -> GateResult:
+def reference_gate(bundle: Bundle, facts: TicketFacts) -> GateResult:
     """Return the verdict on the references alone, READY unless one of all uris is invalid."""
     incident_type = _incident_type(facts)
     template = bundle.templates.find(incident_type)
@@ -145,7 +145,7 @@ def reference_gate(bundle: Bundle, facts: Facts) -> GateResult:
     )
 
 
-def _incident_type(facts: Facts) -> str | None:
+def _incident_type(facts: TicketFacts) -> str | None:
     stored = (facts.ticket.incident_type if facts.ticket else None) or ""
     return stored.strip().upper() or None
 

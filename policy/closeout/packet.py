@@ -5,10 +5,10 @@ from typing import Any
 
 from policy.canonical import sha256_hex
 from policy.closeout.gate import SIGNATURE_KEY, GateResult
-from policy.command.case import Case
 from policy.evidence.model import Evidence
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
+from policy.ticket.case import TicketCase
 from policy.ticket.writes import UpsertArtifact
 from policy.values import instant
 
@@ -21,7 +21,7 @@ def artifact_name(ticket: Ticket) -> str:
 
 
 def closeout_packet(
-    case: Case[Any],
+    case: TicketCase[Any],
     ticket: Ticket,
     gate: GateResult,
     reason: str | None,
@@ -78,7 +78,7 @@ def requirements(bundle: Bundle, gate: GateResult) -> dict[str, Any]:
     }
 
 
-def _actor(case: Case[Any]) -> dict[str, str]:
+def _actor(case: TicketCase[Any]) -> dict[str, str]:
     return {
         "actor_id": case.actor.actor_id,
         "actor_type": case.actor.actor_type.value,
@@ -86,7 +86,7 @@ def _actor(case: Case[Any]) -> dict[str, str]:
     }
 
 
-def _timestamps(case: Case[Any], ticket: Ticket) -> dict[str, str | None]:
+def _timestamps(case: TicketCase[Any], ticket: Ticket) -> dict[str, str | None]:
     return {
         "generated_at": instant(case.facts.now),
         "ticket_created_at": instant(ticket.created_at),
@@ -96,7 +96,7 @@ def _timestamps(case: Case[Any], ticket: Ticket) -> dict[str, str | None]:
 
 
 def _evidence_summary(
-    case: Case[Any], gate: GateResult, required: Mapping[str, Any]
+    case: TicketCase[Any], gate: GateResult, required: Mapping[str, Any]
 ) -> dict[str, Any]:
     count = len(case.facts.evidence)
     return {
@@ -135,7 +135,7 @@ def _item(item: Evidence) -> dict[str, Any]:
     }
 
 
-def _history(case: Case[Any], ticket: Ticket) -> dict[str, Any]:
+def _history(case: TicketCase[Any], ticket: Ticket) -> dict[str, Any]:
     past = [(step.from_state, step.to_state, step.occurred_at) for step in case.facts.transitions]
     past.append((case.ticket.state, ticket.state, case.facts.now))
     return {

@@ -3,10 +3,10 @@
 from typing import Any
 
 from policy.rules.bundle import RiskRules
-from policy.ticket.facts import Facts
+from policy.ticket.facts import TicketFacts
 
 
-def risk_profile(rules: RiskRules, facts: Facts) -> dict[str, Any]:
+def risk_profile(rules: RiskRules, facts: TicketFacts) -> dict[str, Any]:
     """Return the risk profile of the ticket of `facts`; it is high with the first reason."""
     stored = (facts.ticket.incident_type if facts.ticket else None) or ""
     incident_type = stored.strip().upper()

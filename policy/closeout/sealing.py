@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from policy.command.case import Case
 from policy.evidence.writes import SealEvidence
+from policy.ticket.case import TicketCase
 
 
-def seal(case: Case[Any]) -> SealEvidence:
+def seal(case: TicketCase[Any]) -> SealEvidence:
     """Return the write that makes all open evidence of the ticket immutable."""
     return SealEvidence(
         ticket_id=case.ticket.id,

@@ -1,16 +1,14 @@
 """What a decision is: a denial, or effects to be written in one transaction."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic import Field
 
 from policy.codes import CODES, Code
 from policy.command.writes import Write
 from policy.envelope import error_body, policy_error
-from policy.model import Frozen, State, Ticket
+from policy.model import Frozen
 
 
 class Denial(Frozen):
@@ -44,25 +42,18 @@ class Denial(Frozen):
 
 
 class Effects(Frozen):
-    """What an allowed command changes.
+    """What an allowed command changes; each kind of subject adds its own row to it.
 
-    `ticket` is the row after the command (None for tools without a ticket), `pairs` the legal
-    transitions it makes, `audit` the tool's own keys of the audit payload, `body` the answer
-    (None answers the ticket), `before` the state before. `audit_ticket_id` names the ticket whose
-    chain gets the audit row of a tool without a ticket (None: the tenant's own chain).
-    `request_recorded` tells whether the audit payload holds the request. `look_at` is an instant at
-    which the ticket must be looked at whatever its deadlines are.
+    `audit` are the tool's own keys of the audit payload, `body` the answer (None answers the
+    subject's own shape). `counted` is what the gateway's metrics know the command by.
+    `request_recorded` tells whether the audit payload holds the request.
     """
 
-    ticket: Ticket | None
-    before: State | None
-    pairs: tuple[tuple[State | None, State], ...] = ()
     audit: Mapping[str, Any]
     writes: tuple[Write, ...] = ()
     body: Mapping[str, Any] | None = None
-    audit_ticket_id: UUID | None = None
+    counted: Mapping[str, Any] = Field(default_factory=dict)
     request_recorded: bool = True
-    look_at: datetime | None = None
 
 
 Decision = Effects | Denial

@@ -16,8 +16,8 @@ def alias(name: str) -> str:
 
 
 @cache
-def command_tool(name: str) -> CommandTool[Any]:
-    """Return the rules of a command, or raise `ModuleNotFoundError`."""
+def command_tool(name: str) -> CommandTool[Any, Any]:
+    """Return the rules of a command, which the bundle must know; else a name could be any path."""
     tool = import_module(f"policy.tools.{name}").TOOL
     if not isinstance(tool, CommandTool):
         raise TypeError(f"policy.tools.{name}.TOOL is no CommandTool")

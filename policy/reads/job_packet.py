@@ -16,7 +16,7 @@ from policy.reads.actions import (
     actions_of,
 )
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import Facts
+from policy.ticket.facts import TicketFacts
 from policy.values import identifier, instant
 
 GATED = ("closeout.candidate", "tech.complete")
@@ -45,7 +45,9 @@ class Enclosures(NamedTuple):
     thumbnails: Mapping[str, str]
 
 
-def job_packet(bundle: Bundle, facts: Facts, role: Role, enclosures: Enclosures) -> dict[str, Any]:
+def job_packet(
+    bundle: Bundle, facts: TicketFacts, role: Role, enclosures: Enclosures
+) -> dict[str, Any]:
     """Return the packet of the ticket of `facts`."""
     ticket = facts.ticket
     if ticket is None:
@@ -110,7 +112,7 @@ def _site_and_access(place: Place) -> dict[str, Any]:
     }
 
 
-def _requirements(bundle: Bundle, facts: Facts, gate: GateResult) -> dict[str, Any]:
+def _requirements(bundle: Bundle, facts: TicketFacts, gate: GateResult) -> dict[str, Any]:
     """Return what must be proven, whatever kept the gate from getting that far."""
     template = bundle.templates.find(gate.incident_type)
     present = _keys(facts.evidence) | facts.excepted_keys
@@ -124,7 +126,7 @@ def _requirements(bundle: Bundle, facts: Facts, gate: GateResult) -> dict[str, A
     }
 
 
-def _checklist(bundle: Bundle, facts: Facts, gate: GateResult) -> dict[str, Any]:
+def _checklist(bundle: Bundle, facts: TicketFacts, gate: GateResult) -> dict[str, Any]:
     template = bundle.templates.find(gate.incident_type)
     keys = template.required_checklist_keys if template else ()
     attempted = facts.completion is not None

@@ -11,6 +11,7 @@ from pydantic import SkipValidation
 from policy.assignment.roster import RosterEntry, Technician
 from policy.autonomy.model import AutonomyControl, AutonomyRow
 from policy.clock.ticket_clock import ClockFacts
+from policy.command.facts import Facts
 from policy.deadlines.history import Past
 from policy.deadlines.hold_notes import HoldSnapshot
 from policy.delivery.rows import OutboxRow
@@ -96,18 +97,13 @@ class PastTransition(Frozen):
     occurred_at: datetime
 
 
-class Facts(Frozen):
+class TicketFacts(Facts):
     """Everything a decision may look at. Fields after `clock` are read only for tools that ask.
 
-    `now` is the instant of the transaction, cut to milliseconds; `audit_id` and `new_ids` are
-    random ids for the rows that the decision may create. `clock` is what the ticket's SLA clock
-    follows from, None under the standard contract.
+    `clock` is what the ticket's SLA clock follows from, None under the standard contract.
     """
 
-    now: datetime
     ticket: Ticket | None
-    audit_id: UUID
-    new_ids: tuple[UUID, UUID]
     clock: ClockFacts | None = None
     account_exists: bool = False
     site: Site | None = None

@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Any
 
 from policy.codes import Code
-from policy.command.case import Case
-from policy.command.effects import Denial, Effects
+from policy.command.effects import Denial
 from policy.deadlines.hold_notes import HoldSnapshot, window_of
 from policy.model import State, Ticket
+from policy.ticket.case import TicketCase
+from policy.ticket.effects import TicketEffects
 from policy.values import instant
 
 HOLD_EXPIRED = "hold_expired"
@@ -22,13 +23,13 @@ class HoldReason(StrEnum):
     CUSTOMER_CONFIRMATION_STALE = "CUSTOMER_CONFIRMATION_STALE"
 
 
-def hold_conflict(case: Case[Any], to_state: str | None) -> Denial:
+def hold_conflict(case: TicketCase[Any], to_state: str | None) -> Denial:
     """Return the denial of a hold tool in the wrong state."""
     details = {"from_state": case.ticket.state.value, "to_state": to_state}
     return Denial(code=Code.SCHEDULE_HOLD_STATE_CONFLICT, details=details)
 
 
-def not_on_hold(case: Case[Any]) -> Denial:
+def not_on_hold(case: TicketCase[Any]) -> Denial:
     """Return the denial of leaving a hold that the ticket does not rest in."""
     return hold_conflict(case, case.facts.hold.hold_state if case.facts.hold else None)
 
@@ -38,15 +39,15 @@ def hold_named(hold: HoldSnapshot) -> dict[str, Any]:
     return {"snapshot_id": str(hold.id), "hold_id": str(hold.hold_sequence_id)}
 
 
-def missing_hold(case: Case[Any]) -> Denial:
+def missing_hold(case: TicketCase[Any]) -> Denial:
     """Return the denial when the ticket has no hold to leave."""
     details = {"ticket_id": str(case.ticket.id)}
     return Denial(code=Code.HOLD_SNAPSHOT_MISSING, details=details)
 
 
 def left_hold(
-    case: Case[Any], hold: HoldSnapshot, reason: Mapping[str, str | None]
-) -> Effects | Denial:
+    case: TicketCase[Any], hold: HoldSnapshot, reason: Mapping[str, str | None]
+) -> TicketEffects | Denial:
     """Return the effects of restoring state and schedule, with `reason` in answer and audit."""
     if (case.ticket.state, hold.hold_state) not in case.bundle.pairs:
         details = {**hold_named(hold), "target_state": hold.hold_state}

@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 from policy.codes import Code
-from policy.command.case import Case
 from policy.command.effects import Denial
+from policy.ticket.case import TicketCase
 
 
 class _Acknowledging(Protocol):
@@ -12,7 +12,7 @@ class _Acknowledging(Protocol):
     def sop_handoff_acknowledged(self) -> bool | None: ...
 
 
-def guard_denial(case: Case[Any], payload: _Acknowledging) -> Denial | None:
+def guard_denial(case: TicketCase[Any], payload: _Acknowledging) -> Denial | None:
     """Return why the ticket may not be scheduled or dispatched yet, or None."""
     ticket, intake = case.ticket, case.bundle.intake
     if not (ticket.identity_signature or "").strip():
@@ -47,7 +47,7 @@ def guard_denial(case: Case[Any], payload: _Acknowledging) -> Denial | None:
     return None
 
 
-def guard_passed(case: Case[Any]) -> dict[str, bool]:
+def guard_passed(case: TicketCase[Any]) -> dict[str, bool]:
     """Return the fields that a ticket leaves the guard with."""
     if not (case.ticket.identity_signature or "").strip():
         return {}

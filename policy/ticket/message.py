@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from policy.canonical import sha256_hex
-from policy.command.case import Case
 from policy.delivery.rows import InsertOutbox
+from policy.ticket.case import TicketCase
 
 
 def ticket_message(
-    case: Case[Any],
+    case: TicketCase[Any],
     *,
     event_type: str,
     hash_fields: Mapping[str, Any],

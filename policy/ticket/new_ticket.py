@@ -5,8 +5,8 @@ from uuid import UUID
 
 from policy.codes import Code
 from policy.command.access import scope_denial
-from policy.command.case import Case
 from policy.command.effects import Denial
+from policy.ticket.case import TicketCase
 
 
 class _Placed(Protocol):
@@ -16,7 +16,7 @@ class _Placed(Protocol):
     def site_id(self) -> UUID: ...
 
 
-def place_denial(case: Case[Any], payload: _Placed) -> Denial | None:
+def place_denial(case: TicketCase[Any], payload: _Placed) -> Denial | None:
     """Return why a new ticket cannot stand at this account and site, or None."""
     scope = scope_denial(case.actor, payload.account_id, payload.site_id)
     if scope is not None:
@@ -32,7 +32,7 @@ def place_denial(case: Case[Any], payload: _Placed) -> Denial | None:
     return None
 
 
-def reserved_id(case: Case[Any]) -> UUID:
+def reserved_id(case: TicketCase[Any]) -> UUID:
     """Return the id that the gateway reserved for a new ticket."""
     if case.command.ticket_id is None:
         raise LookupError("a new ticket needs a reserved id")

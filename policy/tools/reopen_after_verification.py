@@ -1,8 +1,8 @@
 """reopen_after_verification (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import PayloadModel, Text
 
 
@@ -13,7 +13,7 @@ class Payload(PayloadModel):
     reopen_scope: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Back to work; sealed evidence stays sealed."""
     audit = {
         "reason": case.payload.reason,
@@ -23,4 +23,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.IN_PROGRESS, audit=audit)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -17,7 +17,7 @@ from policy.dossier.manifest import Place, Record
 from policy.evidence.model import Evidence
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import CompletionContext, Facts
+from policy.ticket.facts import CompletionContext, TicketFacts
 from policy.ticket.shape import ticket_shape
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection
@@ -159,10 +159,10 @@ async def _facts(
     now: datetime,
     evidence: Sequence[Evidence],
     completion: CompletionContext | None,
-) -> Facts:
+) -> TicketFacts:
     """Return what the closeout gate looks at, as of an instant."""
     excepted = await conn.fetch(EXCEPTED, ticket.id)
-    return Facts(
+    return TicketFacts(
         now=now,
         ticket=ticket,
         audit_id=ticket.id,  # nothing is written that would need new ids

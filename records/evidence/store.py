@@ -14,11 +14,11 @@ from botocore.exceptions import (
 
 from policy.evidence.model import LookUp, MultipartUpload, SignedPut, StoredObject, Upload
 from policy.evidence.uploads import integrity_denial
+from policy.rules.bundle import EvidenceRules
 from policy.values import truncate_to_milliseconds
 from records.evidence import multipart
 from records.evidence.accepting import checksum_of, judged, with_inspection
 from records.evidence.http_head import HttpHead
-from runtime.bundle import installed_bundle
 from runtime.environment import Mode, RetentionMode
 from runtime.objects.checksums import base64_of_hex
 from runtime.objects.s3 import FORBIDDEN, Fault, S3Access, pinned, status
@@ -33,8 +33,9 @@ S3_SCHEMES = ("s3", "minio")
 class EvidenceStore:
     """The configured object store. Without a bucket it is not configured."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, rules: EvidenceRules) -> None:
         self._settings = settings
+        self._rules = rules
         self._limit = settings.evidence_head_timeout_ms / 1000
         self._http = HttpHead(
             schemes=settings.object_store_schemes,
@@ -42,7 +43,6 @@ class EvidenceStore:
             guarded=settings.mode is Mode.PRODUCTION,
             limit_seconds=self._limit,
         )
-        self._rules = installed_bundle(settings).evidence
         self.s3 = S3Access(settings, self._limit)
 
     async def head(self, uri: str, version_id: str | None) -> LookUp:

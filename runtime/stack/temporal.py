@@ -10,7 +10,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contracts.ticket import SEARCH_ATTRIBUTES
+from contracts.attributes import SEARCH_ATTRIBUTES
 from runtime.stack.files import private_folder
 from runtime.stack.part import Part
 from runtime.stack.ports import LOOPBACK

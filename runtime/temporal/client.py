@@ -11,7 +11,7 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.client import Client, Interceptor
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.ticket import SEARCH_ATTRIBUTES
+from contracts.attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.temporal.codec import data_converter
 

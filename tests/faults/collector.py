@@ -14,8 +14,8 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
-from contracts.command import SignedCommand
-from contracts.ticket import CLOCK_CHANGED, workflow_id
+from contracts.command import CLOCK_CHANGED, SignedCommand
+from policy.command.message import Subject
 from policy.rules.bundle import load_bundle
 from records.audit.verification import Verification
 from runtime.postgres.pool import Connection
@@ -134,7 +134,7 @@ async def _runs(client: Client, tickets: Iterable[str]) -> list[Run]:
 
     async def one(ticket: str) -> list[Run]:
         async with gate:
-            return await _runs_of(client, workflow_id(TENANT, UUID(ticket)))
+            return await _runs_of(client, Subject.of_ticket(TENANT, UUID(ticket)).workflow_id)
 
     return [run for runs in await asyncio.gather(*map(one, tickets)) for run in runs]
 

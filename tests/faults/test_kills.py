@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from contracts.command import NOTIFY_CHANNEL
-from contracts.ticket import workflow_id
+from policy.command.message import Subject
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from runtime.temporal.client import connect_temporal
@@ -55,7 +55,7 @@ async def assert_done_once(gateway: TestGateway, ticket: str, key: str) -> None:
 async def events_of(gateway: TestGateway, ticket: str, kind: str) -> int:
     """Return how often an event of this kind stands in the history of a ticket's workflow."""
     client = await connect_temporal(load_settings(gateway.env)[0])
-    handle = client.get_workflow_handle(workflow_id("default", UUID(ticket)))
+    handle = client.get_workflow_handle(Subject.of_ticket("default", UUID(ticket)).workflow_id)
     return sum(event.HasField(kind) for event in (await handle.fetch_history()).events)  # type: ignore[arg-type]
 
 

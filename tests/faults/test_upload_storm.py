@@ -19,6 +19,7 @@ import pytest
 
 from records.evidence.keeping import EvidenceVault
 from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
 from runtime.settings import load_settings
 from runtime.stack import PartName
 from tests.faults.load.upload_client import LARGEST, file_of
@@ -157,7 +158,7 @@ async def assert_delivered(gateway: TestGateway, tickets: Sequence[str]) -> int:
         assert await owner.fetchval(UPLOADS, tickets) == FILES
     assert sorted(row["key"] for row in rows) == sorted(files)
     settings, _ = load_settings(gateway.env)
-    opened = EvidenceStore(settings)
+    opened = EvidenceStore(settings, installed_bundle(settings).evidence)
     vault = EvidenceVault(opened.s3)
     for row in rows:
         file = files[row["key"]]

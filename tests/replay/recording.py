@@ -7,7 +7,8 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
-from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
+from contracts.ticket import WORKFLOW_TYPE, TicketStart
+from policy.command.message import Subject
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
 
@@ -26,7 +27,7 @@ class Recording:
     def handle(self, ticket: str | None) -> WorkflowHandle[Any, Any]:
         """Return the newest run of a ticket's workflow; without a ticket, of the tenant's."""
         found = None if ticket is None else UUID(ticket)
-        return self.client.get_workflow_handle(workflow_id(TENANT, found))
+        return self.client.get_workflow_handle(Subject.of_ticket(TENANT, found).workflow_id)
 
     async def saw(self, ticket: str, event: str, times: int = 1) -> None:
         """Wait until an event of this kind is in the history, so many times."""
@@ -68,7 +69,7 @@ class Recording:
         await self.client.start_workflow(
             WORKFLOW_TYPE,
             TicketStart(tenant_id=TENANT, ticket_id=UUID(ticket)),
-            id=workflow_id(TENANT, UUID(ticket)),
+            id=Subject.of_ticket(TENANT, UUID(ticket)).workflow_id,
             task_queue=self.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=name,

@@ -10,8 +10,8 @@ import httpx
 
 from cli.scenario.lifecycle import LIFECYCLE
 from cli.scenario.walk import Walk
-from contracts.command import SignedCommand
-from contracts.ticket import CLOCK_CHANGED, new_ticket_id
+from contracts.command import CLOCK_CHANGED, SignedCommand
+from contracts.ticket import new_ticket_id
 from policy.command.message import Command
 from policy.model import Actor, ActorType, Role
 from policy.rules.bundle import load_bundle

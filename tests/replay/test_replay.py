@@ -19,12 +19,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 import policy.rules.bundle
 from contracts.command import SignedCommand
-from contracts.ticket import Outcome, TicketStart, TicketView
+from contracts.ticket import TicketOutcome, TicketStart, TicketView
 from policy.model import Role, State
 from policy.rules.bundle import Bundle, load_bundle
 from tests.faults.builds.next_release import NextTicketWorkflow
 from tests.replay.scenarios import SCENARIOS
-from worker.main import OUR_PURE_MODULES
+from worker.parts import OUR_PURE_MODULES
 from workflows.ticket.workflow import TicketWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
@@ -154,11 +154,12 @@ class PolicyReadingWorkflow(TicketWorkflow):
         """Run as ever."""
         return await super().run(start)
 
-    async def _execute(self, signed: SignedCommand) -> Outcome:
+    async def execute(self, signed: SignedCommand) -> TicketOutcome:
+        """Execute a command."""
         command = signed.command
         if command.actor.actor_role in policy.rules.bundle.load_bundle().tools[command.tool].roles:
-            return await super()._execute(signed)
-        return Outcome(command_id=command.command_id, tool=command.tool, code="FORBIDDEN")
+            return await super().execute(signed)
+        return TicketOutcome(command_id=command.command_id, tool=command.tool, code="FORBIDDEN")
 
 
 @workflow.defn(name="Ticket")
@@ -174,9 +175,10 @@ class ReorderedWorkflow(TicketWorkflow):
         """Run as ever."""
         return await super().run(start)
 
-    async def _execute(self, signed: SignedCommand) -> Outcome:
-        await self._escalate()
-        return await super()._execute(signed)
+    async def execute(self, signed: SignedCommand) -> TicketOutcome:
+        """Execute a command."""
+        await self.look()
+        return await super().execute(signed)
 
 
 def test_every_scenario_is_recorded() -> None:

@@ -1,4 +1,4 @@
-"""Facts under which every command is allowed somewhere, and what is decided on them."""
+"""TicketFacts under which every command is allowed somewhere, and what is decided on them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,8 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from policy.assignment.roster import RosterEntry
-from policy.command.case import Case
-from policy.command.decide import decide
+from policy.command.decide import asked, decide
 from policy.command.effects import Decision, Denial, Effects
 from policy.command.message import Command, request_hash
 from policy.command.payload import parse_payload
@@ -17,7 +16,10 @@ from policy.delivery.rows import OutboxRow
 from policy.evidence.model import Evidence, SignedUpload, StoredObject, Upload
 from policy.model import Actor, ActorType, Role, Site, State, Ticket
 from policy.rules.bundle import Bundle, load_bundle
-from policy.ticket.facts import Approval, CompletionContext, Facts, Subject
+from policy.ticket.case import TicketCase
+from policy.ticket.checks import JUDGE
+from policy.ticket.effects import TicketEffects
+from policy.ticket.facts import Approval, CompletionContext, Subject, TicketFacts
 from tests.unit.payloads import (
     ACCOUNT,
     APPROVAL,
@@ -114,7 +116,7 @@ def hold(**fields: Any) -> HoldSnapshot:  # noqa: ANN401  columns
     return HoldSnapshot(**columns | fields)
 
 
-def facts(the_ticket: Ticket | None, **overrides: Any) -> Facts:  # noqa: ANN401  facts
+def facts(the_ticket: Ticket | None, **overrides: Any) -> TicketFacts:  # noqa: ANN401  facts
     """Return facts under which every command is allowed in its from-states."""
     person = technician()
     found: dict[str, Any] = {
@@ -151,7 +153,7 @@ def facts(the_ticket: Ticket | None, **overrides: Any) -> Facts:  # noqa: ANN401
             ticket_id=TICKET,
         ),
     }
-    return Facts(**found | overrides)
+    return TicketFacts(**found | overrides)
 
 
 def upload(**fields: Any) -> Upload:  # noqa: ANN401  columns
@@ -213,13 +215,19 @@ def judge(
 ) -> Decision:
     """Return the decision on one command; `overrides` replace facts, `ticket` included."""
     given = {"ticket": ticket(state)} | overrides
-    return decide(bundle(), facts(given.pop("ticket"), **given), command(tool, who, payload))
+    known = facts(given.pop("ticket"), **given)
+    return decided(bundle(), known, command(tool, who, payload))
 
 
-def allowed(decision: Decision) -> Effects:
+def decided(rules: Bundle, known: TicketFacts, call: Command) -> Decision:
+    """Return the decision on a command about a ticket."""
+    return decide(rules, known, call, asked(rules, call), JUDGE)
+
+
+def allowed(decision: Decision) -> TicketEffects:
     """Return the effects of a decision that must be an allowance."""
     assert isinstance(decision, Effects), decision
-    return decision
+    return TicketEffects.of(decision)
 
 
 def denied(decision: Decision) -> Denial:
@@ -228,10 +236,10 @@ def denied(decision: Decision) -> Denial:
     return decision
 
 
-def case_of(tool: str, the_ticket: Ticket, **overrides: Any) -> Case[Any]:  # noqa: ANN401  facts
+def case_of(tool: str, the_ticket: Ticket, **overrides: Any) -> TicketCase[Any]:  # noqa: ANN401
     """Return the case of a command with its smallest valid payload."""
-    asked = command(tool)
-    payload = parse_payload(bundle(), tool, asked.payload)
+    call = command(tool)
+    payload = parse_payload(bundle(), tool, call.payload)
     assert not isinstance(payload, Denial)
     known = facts(the_ticket, **overrides)
-    return Case(bundle(), bundle().tools[tool], asked, known, payload)
+    return TicketCase(bundle(), bundle().tools[tool], call, known, payload)

@@ -12,12 +12,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from contracts.command import SignedCommand
 from contracts.signing import path_of, sign
-from contracts.ticket import WORKFLOW_TYPE, Outcome, TicketStart, TicketView, workflow_id
-from policy.command.message import Command, request_hash
+from contracts.ticket import WORKFLOW_TYPE, TicketOutcome, TicketStart, TicketView
+from policy.command.message import Command, Subject, request_hash
 from policy.model import Actor, ActorType, Role
 from tests.polling import eventually
 from tests.workflow.memory import KEY, InMemoryTicketActivities
-from worker.main import OUR_PURE_MODULES
+from worker.parts import OUR_PURE_MODULES
 from workflows.ticket.workflow import TicketWorkflow
 
 TENANT = "default"
@@ -54,7 +54,7 @@ class TicketDriver:
     def handle(self) -> WorkflowHandle[Any, Any]:
         """The newest run of the workflow."""
         return self.client.get_workflow_handle(
-            workflow_id(TENANT, self.ticket_id), result_type=TicketView
+            Subject.of_ticket(TENANT, self.ticket_id).workflow_id, result_type=TicketView
         )
 
     def command(self, tool: str, **changes: Any) -> Command:  # noqa: ANN401  any field
@@ -85,17 +85,17 @@ class TicketDriver:
         await self.client.start_workflow(
             WORKFLOW_TYPE,
             TicketStart(tenant_id=TENANT, ticket_id=self.ticket_id),
-            id=workflow_id(TENANT, self.ticket_id),
+            id=Subject.of_ticket(TENANT, self.ticket_id).workflow_id,
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=name,
             start_signal_args=arguments,
         )
 
-    async def outcome(self, command: Command) -> Outcome:
+    async def outcome(self, command: Command) -> TicketOutcome:
         """Return what became of a command."""
 
-        async def recorded() -> Outcome | None:
+        async def recorded() -> TicketOutcome | None:
             return self.activities.outcomes.get(command.command_id)
 
         return await eventually(recorded, what=f"the outcome of {command.tool}")

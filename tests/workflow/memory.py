@@ -12,8 +12,8 @@ from contracts.signing import is_authentic
 from contracts.ticket import (
     ESCALATE,
     EXECUTE_COMMAND,
-    Outcome,
     TicketActivities,
+    TicketOutcome,
     TicketView,
     TimerFired,
 )
@@ -40,7 +40,7 @@ class InMemoryTicketActivities(TicketActivities):
     def __init__(self, clock: Clock) -> None:
         self.executed: list[SignedCommand] = []
         self.was_local: list[bool] = []
-        self.outcomes: dict[UUID, Outcome] = {}
+        self.outcomes: dict[UUID, TicketOutcome] = {}
         self.views: dict[UUID | None, TicketView] = {}
         self.looks: list[TimerFired] = []
         self.deadlines: set[datetime] = set()
@@ -53,7 +53,7 @@ class InMemoryTicketActivities(TicketActivities):
         self.most_running = 0
 
     @activity.defn(name=EXECUTE_COMMAND)
-    async def execute_command(self, signed: SignedCommand) -> Outcome:
+    async def execute_command(self, signed: SignedCommand) -> TicketOutcome:
         """Decide by `LIFECYCLE` and remember."""
         if activity.info().is_local and self.local_fault is not None:
             raise self.local_fault
@@ -84,7 +84,7 @@ class InMemoryTicketActivities(TicketActivities):
         due = {"due_at": min(ahead, default=None), "due_for": "sla_warning"}
         return view and view.model_copy(update=due)
 
-    def _decide(self, signed: SignedCommand, ahead: set[datetime]) -> Outcome:
+    def _decide(self, signed: SignedCommand, ahead: set[datetime]) -> TicketOutcome:
         command = signed.command
         view = self.views.get(command.ticket_id)
         state = LIFECYCLE.get((view.state if view else "", command.tool))
@@ -105,4 +105,6 @@ class InMemoryTicketActivities(TicketActivities):
             )
             self.views[command.ticket_id] = view
         shown = self._shown(view, ahead)
-        return Outcome(command_id=command.command_id, tool=command.tool, code=code, ticket=shown)
+        return TicketOutcome(
+            command_id=command.command_id, tool=command.tool, code=code, ticket=shown
+        )

@@ -23,7 +23,7 @@ from runtime.temporal.client import ensure_search_attributes
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities
-from workflows.ticket.workflow import CARRIED_COMMANDS
+from workflows.command.loop import CARRIED_COMMANDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,7 +5,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.faults.builds.next_release import NextTicketWorkflow
 from tests.workflow.fingerprint import SCRIPTS, fingerprint, known
-from worker.main import OUR_PURE_MODULES
+from worker.parts import OUR_PURE_MODULES
 
 pytest_plugins = ["tests.workflow.time_skipping"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -17,7 +17,7 @@ from contracts.deadlines import (
     SweepStart,
     SweptDeadlines,
 )
-from worker.main import OUR_PURE_MODULES
+from worker.parts import OUR_PURE_MODULES
 from workflows.deadlines import MOST_ROUNDS, DeadlineSweepWorkflow
 
 pytest_plugins = ["tests.workflow.time_skipping"]

@@ -6,7 +6,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
-from contracts.ticket import CLOCK_CHANGED
+from contracts.command import CLOCK_CHANGED
 from tests.polling import eventually
 from tests.workflow.driver import TicketDriver
 

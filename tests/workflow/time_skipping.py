@@ -10,7 +10,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from contracts.ticket import SEARCH_ATTRIBUTES
+from contracts.attributes import SEARCH_ATTRIBUTES
 from runtime.stack.servers import script
 from tests.workflow.driver import TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities

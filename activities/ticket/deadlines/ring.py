@@ -4,16 +4,16 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
-from activities.command.recording import Recorder
+from activities.command.writes import write
 from activities.ticket.deadlines.judging import judge
 from activities.ticket.deadlines.raising import Look, raised_now, record
 from activities.ticket.facts import ladders_of
-from activities.ticket.opening import Opening, open_ticket
+from activities.ticket.opening import TicketOpening, open_ticket
+from activities.ticket.recording import record_command
 from activities.ticket.statements import HOLD
 from activities.ticket.view import nearest_of, ticket_view
+from activities.ticket.writes import WRITES
 from contracts.ticket import TIMER_ACTOR_ID, TicketView, TimerFired
-from policy.command.case import Case
-from policy.command.effects import Effects
 from policy.command.message import Command, request_hash
 from policy.command.registry import command_tool
 from policy.deadlines.history import Past
@@ -23,7 +23,9 @@ from policy.deadlines.steps import due_steps, open_steps
 from policy.model import Actor, ActorType, Role, State, Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import HOLD_EXPIRY
-from policy.ticket.facts import Facts
+from policy.ticket.case import TicketCase
+from policy.ticket.effects import TicketEffects
+from policy.ticket.facts import TicketFacts
 from policy.ticket.holds import HOLD_EXPIRED
 from runtime.postgres.pool import Connection
 
@@ -38,7 +40,9 @@ async def hold_of(conn: Connection, ticket: Ticket) -> HoldSnapshot | None:
     return HoldSnapshot(**row) if row else None
 
 
-def passed(bundle: Bundle, opening: Opening, hold: HoldSnapshot | None) -> frozenset[Deadline]:
+def passed(
+    bundle: Bundle, opening: TicketOpening, hold: HoldSnapshot | None
+) -> frozenset[Deadline]:
     """Return every deadline of the ticket as it was before."""
     if opening.ticket is None:
         return frozenset()
@@ -81,11 +85,13 @@ async def ring(
     return Rung(view, len(due), timedelta(milliseconds=late_ms))
 
 
-async def _expire(conn: Connection, bundle: Bundle, opening: Opening, hold: HoldSnapshot) -> Ticket:
+async def _expire(
+    conn: Connection, bundle: Bundle, opening: TicketOpening, hold: HoldSnapshot
+) -> Ticket:
     """Roll the hold back as schedule.rollback would, in the name of the timer."""
     command = _expiry_command(bundle, opening, hold)
     payload = command_tool(ROLLBACK).payload.model_validate(command.payload)
-    facts = Facts(
+    facts = TicketFacts(
         now=opening.now,
         ticket=opening.ticket,
         audit_id=uuid4(),
@@ -93,16 +99,17 @@ async def _expire(conn: Connection, bundle: Bundle, opening: Opening, hold: Hold
         clock=opening.clock,
         hold=hold,
     )
-    case = Case(bundle, bundle.tools[ROLLBACK], command, facts, payload)
+    case = TicketCase(bundle, bundle.tools[ROLLBACK], command, facts, payload)
     decision = command_tool(ROLLBACK).decide(case)
-    if not isinstance(decision, Effects) or decision.ticket is None:
+    if not isinstance(decision, TicketEffects) or decision.ticket is None:
         raise RuntimeError(f"hold {hold.hold_sequence_id} cannot be rolled back: {decision}")
-    recorder = Recorder(conn, bundle, command)
-    await recorder.allow(facts, decision, opening.chain, keep_answer=False)
+    chain = opening.chain
+    await record_command(conn, bundle, command, facts, decision, chain, keep_answer=False)
+    await write(conn, WRITES, command.actor.tenant_id, decision.writes)
     return decision.ticket
 
 
-def _expiry_command(bundle: Bundle, opening: Opening, hold: HoldSnapshot) -> Command:
+def _expiry_command(bundle: Bundle, opening: TicketOpening, hold: HoldSnapshot) -> Command:
     """Return the timer's command; its ids follow from the hold, so a retry is the same command."""
     if opening.ticket is None:
         raise LookupError("a hold belongs to a ticket")

@@ -5,12 +5,13 @@ from uuid import UUID
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.ticket import CLOCK_CHANGED, workflow_id
+from contracts.command import CLOCK_CHANGED
+from policy.command.message import Subject
 
 
 async def tell(client: Client, tenant_id: str, ticket_id: UUID | None) -> None:
     """Let the ticket's workflow look anew what is due; without one, nothing waits for it."""
-    handle = client.get_workflow_handle(workflow_id(tenant_id, ticket_id))
+    handle = client.get_workflow_handle(Subject.of_ticket(tenant_id, ticket_id).workflow_id)
     try:
         await handle.signal(CLOCK_CHANGED)
     except RPCError as error:

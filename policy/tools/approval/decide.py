@@ -3,9 +3,9 @@
 from typing import Literal
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import DecideApproval
 from policy.values import PayloadModel, Text, Uuid
@@ -19,7 +19,7 @@ class Payload(PayloadModel):
     notes: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Approve, and go back to where the request came from, or deny, and go back to TRIAGED."""
     payload, approval = case.payload, case.facts.approval
     if approval is None:
@@ -51,4 +51,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(target, audit=audit, writes=(decided,))
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.APPROVAL}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.APPROVAL}))

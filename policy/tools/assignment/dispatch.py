@@ -6,9 +6,9 @@ from typing import Any
 from policy.assignment.ranking import matches_service, serves_region, service_type_of
 from policy.assignment.roster import Technician
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.intake_guard import guard_denial, guard_passed
 from policy.ticket.message import ticket_message
@@ -44,7 +44,7 @@ class Payload(PayloadModel):
         return (self.dispatch_rationale or "").strip() or None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Send the technician, if every check of contract 7.5 holds in its order."""
     denial = _mode_denial(case) or _guard(case) or _technician_denial(case)
     if denial is not None:
@@ -66,9 +66,11 @@ def decide(case: Case[Payload]) -> Decision:
         body="A technician is on the way to you.",
     )
     passed = guard_passed(case) if _guarded(case) else {}
+    validation = _validation(case)
     return case.moved(
         State.DISPATCHED,
-        audit={"dispatch_validation": _validation(case)},
+        audit={"dispatch_validation": validation},
+        counted={"snapshot_id": validation["recommendation_snapshot_id"]},
         writes=(message,),
         fields={
             "assigned_tech_id": payload.tech_id,
@@ -78,15 +80,15 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-def _guarded(case: Case[Payload]) -> bool:
+def _guarded(case: TicketCase[Payload]) -> bool:
     return case.ticket.state is State.TRIAGED and not case.payload.bypass
 
 
-def _guard(case: Case[Payload]) -> Denial | None:
+def _guard(case: TicketCase[Payload]) -> Denial | None:
     return guard_denial(case, case.payload) if _guarded(case) else None
 
 
-def _mode_denial(case: Case[Payload]) -> Denial | None:
+def _mode_denial(case: TicketCase[Payload]) -> Denial | None:
     payload = case.payload
     if case.ticket.state is State.TRIAGED and payload.dispatch_mode is None:
         details = {
@@ -99,7 +101,7 @@ def _mode_denial(case: Case[Payload]) -> Denial | None:
     return _bypass_denial(case) if payload.bypass else None
 
 
-def _bypass_denial(case: Case[Payload]) -> Denial | None:
+def _bypass_denial(case: TicketCase[Payload]) -> Denial | None:
     payload, incident_type = case.payload, (case.ticket.incident_type or "").strip()
     details: dict[str, Any] = {"dispatch_mode": Mode.EMERGENCY_BYPASS.value}
     missing = [
@@ -122,7 +124,7 @@ def _bypass_denial(case: Case[Payload]) -> Denial | None:
     return Denial(code=Code.ASSIGNMENT_BYPASS_DENIED, details=details)
 
 
-def _technician_denial(case: Case[Payload]) -> Denial | None:
+def _technician_denial(case: TicketCase[Payload]) -> Denial | None:
     payload, facts, technician = case.payload, case.facts, case.facts.technician
     tech = {"tech_id": str(payload.tech_id)}
     snapshot = {"recommendation_snapshot_id": identifier(payload.recommendation_snapshot_id)}
@@ -140,7 +142,7 @@ def _technician_denial(case: Case[Payload]) -> Denial | None:
 
 
 def _fitness_denial(
-    case: Case[Payload],
+    case: TicketCase[Payload],
     technician: Technician,
     tech: dict[str, Any],
     snapshot: dict[str, Any],
@@ -156,7 +158,7 @@ def _fitness_denial(
     return None
 
 
-def _validation(case: Case[Payload]) -> dict[str, Any]:
+def _validation(case: TicketCase[Payload]) -> dict[str, Any]:
     payload = case.payload
     validation = {
         "tech_id": str(payload.tech_id),
@@ -171,7 +173,7 @@ def _validation(case: Case[Payload]) -> dict[str, Any]:
     return validation | ({"dispatch_rationale": payload.rationale} if payload.bypass else {})
 
 
-TOOL = CommandTool(
+TOOL = TicketTool(
     payload=Payload,
     decide=decide,
     needs=frozenset({Need.SITE, Need.TECHNICIAN, Need.SNAPSHOT, Need.PENDING_APPROVALS}),

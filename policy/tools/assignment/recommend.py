@@ -7,9 +7,9 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from policy.assignment.ranking import Candidate, Visit, normalised_service, ranked
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import Site
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import InsertRecommendation
 from policy.values import Name, PayloadModel, Window, format_datetime, whole_number
@@ -30,7 +30,7 @@ class Payload(PayloadModel):
     preferred_window: Window | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Name the technicians that fit best, and keep a snapshot of them."""
     visit = _visit(case)
     if isinstance(visit, Denial):
@@ -63,7 +63,9 @@ def decide(case: Case[Payload]) -> Decision:
     return case.recorded(audit=audit, writes=(snapshot,), body=body)
 
 
-def _snapshot(case: Case[Payload], visit: Visit, best: list[Candidate]) -> InsertRecommendation:
+def _snapshot(
+    case: TicketCase[Payload], visit: Visit, best: list[Candidate]
+) -> InsertRecommendation:
     return InsertRecommendation(
         ticket_id=case.ticket.id,
         recommendation_snapshot_id=case.facts.new_ids[0],
@@ -80,7 +82,7 @@ def _snapshot(case: Case[Payload], visit: Visit, best: list[Candidate]) -> Inser
     )
 
 
-def _visit(case: Case[Payload]) -> Visit | Denial:
+def _visit(case: TicketCase[Payload]) -> Visit | Denial:
     ticket, site = case.ticket, _site(case)
     if ticket.scheduled_start is None or ticket.scheduled_end is None:
         details = _context(case)
@@ -89,14 +91,14 @@ def _visit(case: Case[Payload]) -> Visit | Denial:
     return Visit(service_type, site, ticket.scheduled_start, ticket.scheduled_end)
 
 
-def _context(case: Case[Payload]) -> dict[str, Any]:
+def _context(case: TicketCase[Payload]) -> dict[str, Any]:
     return {"ticket_state": case.ticket.state.value, "site_region": _site(case).region}
 
 
-def _site(case: Case[Payload]) -> Site:
+def _site(case: TicketCase[Payload]) -> Site:
     if case.facts.site is None:
         raise LookupError("a ticket always has a site")
     return case.facts.site
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.ROSTER}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.ROSTER}))

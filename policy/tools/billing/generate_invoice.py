@@ -5,9 +5,9 @@ from pydantic import Field
 from policy.billing.invoice import ARTIFACT_TYPE, MOST_LINES, Bill, Line, invoice_document
 from policy.canonical import sha256_hex
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import UpsertArtifact
 from policy.values import PayloadModel
@@ -19,7 +19,7 @@ class Payload(PayloadModel):
     lines: tuple[Line, ...] = Field(default=(), max_length=MOST_LINES)
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Record that the verified work was invoiced; supplied lines must keep to what was allowed."""
     audit = {"invoice_generated": True}
     if not case.payload.lines:
@@ -31,7 +31,7 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.INVOICED, audit=audit, writes=(_draft(case, bill),))
 
 
-def _excess(case: Case[Payload], bill: Bill) -> Denial | None:
+def _excess(case: TicketCase[Payload], bill: Bill) -> Denial | None:
     """Return the denial of a total above what the customer allowed; an NTE of 0 is no limit."""
     nte, approved = case.ticket.nte_cents, case.facts.approved_increase_cents
     if not nte or bill.total_cents <= nte + approved:
@@ -45,7 +45,7 @@ def _excess(case: Case[Payload], bill: Bill) -> Denial | None:
     return Denial(code=Code.NTE_EXCEEDED, details=details)
 
 
-def _draft(case: Case[Payload], bill: Bill) -> UpsertArtifact:
+def _draft(case: TicketCase[Payload], bill: Bill) -> UpsertArtifact:
     document = invoice_document(case.ticket, bill, case.facts.now, "caller")
     return UpsertArtifact(
         ticket_id=case.ticket.id,
@@ -60,4 +60,4 @@ def _draft(case: Case[Payload], bill: Bill) -> UpsertArtifact:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.APPROVED_INCREASE}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.APPROVED_INCREASE}))

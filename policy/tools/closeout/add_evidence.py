@@ -3,12 +3,12 @@
 from pydantic import Field
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.evidence.model import Evidence
 from policy.evidence.references import look_up_failure
 from policy.evidence.shape import evidence_shape
 from policy.evidence.writes import InsertEvidence
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import JsonObject, Name, PayloadModel, Text
 
@@ -23,7 +23,7 @@ class Payload(PayloadModel):
     metadata: JsonObject = Field(default_factory=dict)
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Record the reference; with look-ups on it must exist."""
     payload = case.payload
     metadata = dict(payload.metadata)
@@ -50,7 +50,7 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-def _look_up_denial(case: Case[Payload], item: Evidence) -> Denial | None:
+def _look_up_denial(case: TicketCase[Payload], item: Evidence) -> Denial | None:
     if case.facts.look_ups is None:
         return None
     found = case.facts.look_ups.get(item.uri)
@@ -75,4 +75,4 @@ def _look_up_denial(case: Case[Payload], item: Evidence) -> Denial | None:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.LOOK_UPS}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.LOOK_UPS}))

@@ -3,12 +3,12 @@
 from policy.closeout.completion import NEEDS, CompletionPayload, completion_audit, completion_gate
 from policy.closeout.risk import risk_profile
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 
 
-def decide(case: Case[CompletionPayload]) -> Decision:
+def decide(case: TicketCase[CompletionPayload]) -> Decision:
     """Complete the work without a person, if the gate is ready and the risk low."""
     gate = completion_gate(case)
     if isinstance(gate, Denial):
@@ -33,4 +33,4 @@ def decide(case: Case[CompletionPayload]) -> Decision:
     return case.moved(State.COMPLETED_PENDING_VERIFICATION, audit=audit)
 
 
-TOOL = CommandTool(payload=CompletionPayload, decide=decide, needs=NEEDS)
+TOOL = TicketTool(payload=CompletionPayload, decide=decide, needs=NEEDS)

@@ -1,9 +1,9 @@
 """closeout.evidence_exception (contract 7.14)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.evidence.writes import InsertException
 from policy.model import Role
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import DateOrDateTime, Name, PayloadModel, Text, instant
 
 GRANTING_ROLES = frozenset({Role.QA, Role.APPROVER})
@@ -17,7 +17,7 @@ class Payload(PayloadModel):
     expires_at: DateOrDateTime | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Record the exception; it counts while someone entitled granted it and it lasts."""
     payload, actor = case.payload, case.actor
     lasts = payload.expires_at is not None and payload.expires_at > case.facts.now
@@ -41,4 +41,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.recorded(audit=said, writes=(exception,), body=body)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -1,8 +1,8 @@
 """dispatch.force_hold (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.holds import HoldReason
 from policy.values import PayloadModel, Text
 
@@ -14,7 +14,7 @@ class Payload(PayloadModel):
     reason: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Stop the work; assignment and schedule are kept."""
     hold_reason = case.payload.hold_reason
     audit = {
@@ -24,4 +24,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.ON_HOLD, audit=audit)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

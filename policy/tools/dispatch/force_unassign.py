@@ -1,8 +1,8 @@
 """dispatch.force_unassign (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import Name, PayloadModel, Text
 
 
@@ -13,7 +13,7 @@ class Payload(PayloadModel):
     reassign_type: Name | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Take the job from whoever has it; the schedule is kept."""
     payload = case.payload
     return case.moved(
@@ -23,4 +23,4 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

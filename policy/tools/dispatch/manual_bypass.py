@@ -1,8 +1,8 @@
 """dispatch.manual_bypass (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import Name, PayloadModel, Text
 
 
@@ -13,7 +13,7 @@ class Payload(PayloadModel):
     target_tool: Name | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Complete without gate; this becomes the newest completion context, with no checklist."""
     target = State.COMPLETED_PENDING_VERIFICATION
     source = case.ticket.state
@@ -25,4 +25,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(target, audit=audit)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import PayloadModel, Text
 
@@ -21,7 +21,7 @@ class Payload(PayloadModel):
     reason: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Go on, or forget assignment and schedule and start over."""
     target = case.payload.resume_to
     fields: dict[str, Any] = {}
@@ -43,4 +43,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(target, audit=audit, fields=fields)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.TRANSITIONS}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.TRANSITIONS}))

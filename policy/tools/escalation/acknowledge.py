@@ -1,8 +1,8 @@
 """escalation.acknowledge: somebody has seen what was escalated and sees to it."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import AcknowledgeEscalations
 from policy.values import PayloadModel, Text, Uuid
@@ -15,7 +15,7 @@ class Payload(PayloadModel):
     note: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Note who took it; its step repeats no more. What was acknowledged before stays as it is."""
     payload, now = case.payload, case.facts.now
     past = case.facts.past
@@ -39,4 +39,4 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PAST}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.PAST}))

@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.command.payload import invalid_request
 from policy.deadlines.history import EVERY_KIND, Past, Snooze
 from policy.rules.bundle import Bundle
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import SnoozeEscalations
 from policy.values import DateTime, Name, PayloadModel, Text, instant
@@ -22,7 +22,7 @@ class Payload(PayloadModel):
     reason: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Let the steps of the kind wait; the ticket is looked at again when the time has come."""
     payload, now = case.payload, case.facts.now
     most = timedelta(minutes=case.bundle.escalation.most_snooze_minutes)
@@ -63,4 +63,4 @@ def check(bundle: Bundle, payload: Payload) -> Denial | None:
     return invalid_request(NAME, [("/kind", f"must be one of {', '.join(kinds)}")])
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PAST}), check=check)
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.PAST}), check=check)

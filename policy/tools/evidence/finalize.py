@@ -3,12 +3,12 @@
 from pydantic import Field
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.evidence.model import Evidence, StoredObject, Upload
 from policy.evidence.shape import evidence_shape
 from policy.evidence.uploads import INSPECTION, evidence_id_of, integrity_denial
 from policy.evidence.writes import FinalizeUpload, InsertEvidence
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import JsonObject, PayloadModel, Text
 
@@ -20,7 +20,7 @@ class Payload(PayloadModel):
     metadata: JsonObject = Field(default_factory=dict)
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Record the upload as evidence, if the store holds exactly what was announced.
 
     Bytes that the ticket has already under this kind and evidence key are recorded once: the
@@ -55,7 +55,7 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-def _item(case: Case[Payload], upload: Upload, stored: StoredObject) -> Evidence:
+def _item(case: TicketCase[Payload], upload: Upload, stored: StoredObject) -> Evidence:
     sent = {name: value for name, value in case.payload.metadata.items() if name != INSPECTION}
     metadata = {
         **sent,
@@ -80,4 +80,4 @@ def _item(case: Case[Payload], upload: Upload, stored: StoredObject) -> Evidence
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.UPLOAD, Need.STORED}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.UPLOAD, Need.STORED}))

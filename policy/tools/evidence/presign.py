@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from pydantic import PlainValidator, WithJsonSchema
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.command.payload import invalid_request
 from policy.evidence.model import SignedUpload
 from policy.evidence.writes import InsertUpload
 from policy.rules.bundle import Bundle
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import (
     SAFE_INTEGER,
@@ -59,7 +59,7 @@ def check(bundle: Bundle, payload: Payload) -> Denial | None:
     return invalid_request("evidence.presign", faults) if faults else None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Announce the upload, and allow exactly that one."""
     payload, signed = case.payload, case.facts.presigned
     if signed is None:
@@ -114,4 +114,4 @@ def _multipart(signed: SignedUpload) -> dict[str, Any]:
     }
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PRESIGNED}), check=check)
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.PRESIGNED}), check=check)

@@ -1,9 +1,10 @@
 """outbox.replay (contract 7.16)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
-from policy.command.effects import Decision, Denial, Effects
+from policy.command.effects import Decision, Denial
 from policy.delivery.rows import ReplayOutbox
+from policy.ticket.case import TicketCase, TicketTool
+from policy.ticket.effects import TicketEffects
 from policy.ticket.facts import Need
 from policy.values import PayloadModel, Uuid
 
@@ -14,7 +15,7 @@ class Payload(PayloadModel):
     outbox_id: Uuid
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Make the message due again."""
     outbox_id, row = str(case.payload.outbox_id), case.facts.outbox
     if row is None:
@@ -22,9 +23,7 @@ def decide(case: Case[Payload]) -> Decision:
     if row.status != "DEAD_LETTER":
         details = {"outbox_id": outbox_id, "outbox_status": row.status}
         return Denial(code=Code.OUTBOX_REPLAY_INVALID_STATE, details=details)
-    return Effects(
-        ticket=None,
-        before=None,
+    return TicketEffects(
         audit={"outbox_id": outbox_id},
         writes=(ReplayOutbox(id=row.id, next_attempt_at=case.facts.now),),
         body={
@@ -38,4 +37,4 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.OUTBOX}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.OUTBOX}))

@@ -5,9 +5,9 @@ from typing import Literal
 from policy.closeout.gate import run_gate, stored_attempt
 from policy.closeout.sealing import seal
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import DateTime, PayloadModel, Text, format_datetime
 
@@ -20,7 +20,7 @@ class Payload(PayloadModel):
     notes: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Verify the completion and seal its evidence."""
     payload = case.payload
     if payload.result == "FAIL":
@@ -40,7 +40,7 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.VERIFIED, audit=audit, writes=(seal(case),))
 
 
-TOOL = CommandTool(
+TOOL = TicketTool(
     payload=Payload,
     decide=decide,
     needs=frozenset({Need.EVIDENCE, Need.COMPLETION, Need.LOOK_UPS}),

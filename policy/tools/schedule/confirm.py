@@ -1,8 +1,8 @@
 """schedule.confirm (contract 7.4)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.message import ticket_message
 from policy.values import Window
@@ -12,7 +12,7 @@ class Payload(Window):
     """The confirmed window; it need not be one of the proposed."""
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Store the window and tell the customer."""
     window, ordinal = case.payload, case.facts.earlier_confirmations + 1
     message = ticket_message(
@@ -35,4 +35,4 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.EARLIER_CONFIRMATIONS}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.EARLIER_CONFIRMATIONS}))

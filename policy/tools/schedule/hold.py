@@ -3,9 +3,9 @@
 from typing import Any
 
 from policy.canonical import canonical_bytes
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State, Ticket
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.holds import HoldReason, hold_conflict
 from policy.ticket.writes import InsertHold
 from policy.values import PayloadModel, Window
@@ -18,7 +18,7 @@ class Payload(PayloadModel):
     confirmation_window: Window
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Wait for the customer; state and schedule are kept in a snapshot."""
     payload, ticket = case.payload, case.ticket
     snapshot_id, hold_id = case.facts.new_ids
@@ -54,9 +54,9 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.PENDING_CUSTOMER_CONFIRMATION, audit=audit, writes=(hold,), body=body)
 
 
-def wrong_state(case: Case[Payload]) -> Denial:
+def wrong_state(case: TicketCase[Payload]) -> Denial:
     """Return the denial of a hold in another state."""
     return hold_conflict(case, State.PENDING_CUSTOMER_CONFIRMATION.value)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, wrong_state=wrong_state)
+TOOL = TicketTool(payload=Payload, decide=decide, wrong_state=wrong_state)

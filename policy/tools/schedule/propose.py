@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.intake_guard import guard_denial, guard_passed
 from policy.values import Boolean, PayloadModel, Window
 
@@ -18,7 +18,7 @@ class Payload(PayloadModel):
     sop_handoff_acknowledged: Boolean | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Propose the first window; a triaged ticket passes the intake guard on the way."""
     first = case.payload.options[0]
     fields: dict[str, Any] = {"scheduled_start": first.start, "scheduled_end": first.end}
@@ -36,4 +36,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(*states, audit=audit, fields=fields)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

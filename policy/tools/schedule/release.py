@@ -1,9 +1,9 @@
 """schedule.release (contract 7.8)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.deadlines.hold_notes import notes_of, window_of
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.holds import hold_named, left_hold, missing_hold, not_on_hold
 from policy.values import PayloadModel, Uuid
@@ -15,7 +15,7 @@ class Payload(PayloadModel):
     customer_confirmation_id: Uuid
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Leave the hold because the customer confirmed in time."""
     hold = case.facts.hold
     if hold is None:
@@ -31,6 +31,6 @@ def decide(case: Case[Payload]) -> Decision:
     return left_hold(case, hold, {})
 
 
-TOOL = CommandTool(
+TOOL = TicketTool(
     payload=Payload, decide=decide, needs=frozenset({Need.HOLD}), wrong_state=not_on_hold
 )

@@ -1,8 +1,8 @@
 """schedule.rollback (contract 7.8)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.holds import hold_named, left_hold, missing_hold, not_on_hold
 from policy.values import PayloadModel, Text, Uuid
@@ -15,7 +15,7 @@ class Payload(PayloadModel):
     reason: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Leave the hold, confirmed or not; this is the way out of a stale one."""
     hold = case.facts.hold
     if hold is None:
@@ -26,6 +26,6 @@ def decide(case: Case[Payload]) -> Decision:
     return left_hold(case, hold, {"reason": case.payload.reason})
 
 
-TOOL = CommandTool(
+TOOL = TicketTool(
     payload=Payload, decide=decide, needs=frozenset({Need.HOLD}), wrong_state=not_on_hold
 )

@@ -1,8 +1,8 @@
 """tech.check_in (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import DateTime, JsonObject, PayloadModel, format_datetime
 
 
@@ -13,10 +13,10 @@ class Payload(PayloadModel):
     location: JsonObject | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Arrive and start work in one step."""
     audit = {"check_in_timestamp": format_datetime(case.payload.timestamp)}
     return case.moved(State.ON_SITE, State.IN_PROGRESS, audit=audit)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

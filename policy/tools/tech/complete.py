@@ -1,12 +1,12 @@
 """tech.complete (contract 7.11)."""
 
 from policy.closeout.completion import NEEDS, CompletionPayload, completion_audit, completion_gate
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 
 
-def decide(case: Case[CompletionPayload]) -> Decision:
+def decide(case: TicketCase[CompletionPayload]) -> Decision:
     """Complete the work once the closeout gate is ready."""
     gate = completion_gate(case)
     if isinstance(gate, Denial):
@@ -14,4 +14,4 @@ def decide(case: Case[CompletionPayload]) -> Decision:
     return case.moved(State.COMPLETED_PENDING_VERIFICATION, audit=completion_audit(case, gate))
 
 
-TOOL = CommandTool(payload=CompletionPayload, decide=decide, needs=NEEDS)
+TOOL = TicketTool(payload=CompletionPayload, decide=decide, needs=NEEDS)

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State, Ticket
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.writes import InsertApproval
 from policy.values import Cents, PayloadModel, Text, format_datetime
 
@@ -18,7 +18,7 @@ class Payload(PayloadModel):
     evidence_refs: tuple[Text, ...] = ()
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Ask for an approval; an approved one leads back to IN_PROGRESS."""
     payload = case.payload
     approval = InsertApproval(
@@ -53,4 +53,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.APPROVAL_REQUIRED, audit=audit, writes=(approval,), body=body)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -8,10 +8,11 @@ from pydantic import PlainValidator, WithJsonSchema
 
 from policy.canonical import sha256_hex
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
-from policy.command.effects import Decision, Denial, Effects
+from policy.command.effects import Decision, Denial
 from policy.model import Priority, State, Ticket
 from policy.rules.bundle import Bundle
+from policy.ticket.case import TicketCase, TicketTool
+from policy.ticket.effects import TicketEffects
 from policy.ticket.facts import Need
 from policy.ticket.new_ticket import place_denial, reserved_id
 from policy.values import (
@@ -95,7 +96,7 @@ def check(_bundle: Bundle, payload: Payload) -> Denial | None:
     return None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Create the ticket, ready to be scheduled if nothing about it is doubtful."""
     denial = place_denial(case, case.payload) or _duplicate_denial(case)
     if denial is not None:
@@ -115,10 +116,10 @@ def decide(case: Case[Payload]) -> Decision:
         "sop_handoff_acknowledged": payload.sop_handoff_acknowledged,
     }
     ticket = _ticket(case, target)
-    return Effects(ticket=ticket, before=None, pairs=((None, target),), audit=audit)
+    return TicketEffects(ticket=ticket, before=None, pairs=((None, target),), audit=audit)
 
 
-def _duplicate_denial(case: Case[Payload]) -> Denial | None:
+def _duplicate_denial(case: TicketCase[Payload]) -> Denial | None:
     duplicate = case.facts.duplicate
     window = case.bundle.intake.duplicate_window_minutes
     if duplicate is None or duplicate.created_at < case.facts.now - timedelta(minutes=window):
@@ -135,7 +136,7 @@ def _duplicate_denial(case: Case[Payload]) -> Denial | None:
     )
 
 
-def _doubts(case: Case[Payload]) -> list[str]:
+def _doubts(case: TicketCase[Payload]) -> list[str]:
     payload, intake = case.payload, case.bundle.intake
     reasons = {
         "IDENTITY_CONFIDENCE": payload.identity_confidence < intake.identity_confidence_threshold,
@@ -146,7 +147,7 @@ def _doubts(case: Case[Payload]) -> list[str]:
     return [reason for reason, holds in reasons.items() if holds]
 
 
-def _ticket(case: Case[Payload], target: State) -> Ticket:
+def _ticket(case: TicketCase[Payload], target: State) -> Ticket:
     payload, doubtful = case.payload, target is State.TRIAGED
     prompt = payload.sop_handoff_prompt or case.bundle.intake.sop_handoff_prompt
     stored: dict[str, Any] = payload.model_dump(
@@ -171,7 +172,7 @@ def _ticket(case: Case[Payload], target: State) -> Ticket:
     )
 
 
-TOOL = CommandTool(
+TOOL = TicketTool(
     payload=Payload,
     decide=decide,
     needs=frozenset({Need.PLACE, Need.DUPLICATE}),

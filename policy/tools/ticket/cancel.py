@@ -1,8 +1,8 @@
 """ticket.cancel (contract 7.13)."""
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.writes import CancelApprovals
 from policy.values import Name, PayloadModel, Text
 
@@ -14,7 +14,7 @@ class Payload(PayloadModel):
     cancellation_code: Name | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Cancel the ticket: nobody is assigned, nothing is pending any more."""
     cancelled = CancelApprovals(
         ticket_id=case.ticket.id,
@@ -30,4 +30,4 @@ def decide(case: Case[Payload]) -> Decision:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -1,8 +1,8 @@
 """ticket.close (contract 7.12)."""
 
 from policy.closeout.closing import NEEDS, closed, closing_gate
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import Name, PayloadModel, Text
 
 
@@ -13,7 +13,7 @@ class Payload(PayloadModel):
     closeout_override_code: Name | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Close the ticket, seal its evidence and store the closeout packet."""
     payload, gate = case.payload, closing_gate(case)
     if not gate.ready:
@@ -33,4 +33,4 @@ def decide(case: Case[Payload]) -> Decision:
     return closed(case, gate, payload.reason, flags, audit)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=NEEDS)
+TOOL = TicketTool(payload=Payload, decide=decide, needs=NEEDS)

@@ -1,9 +1,10 @@
 """ticket.create (contract 7.1)."""
 
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
-from policy.command.effects import Decision, Denial, Effects
+from policy.command.effects import Decision, Denial
 from policy.model import State, Ticket
+from policy.ticket.case import TicketCase, TicketTool
+from policy.ticket.effects import TicketEffects
 from policy.ticket.facts import Need
 from policy.ticket.new_ticket import place_denial, reserved_id
 from policy.values import Cents, PayloadModel, Text, TextAsSent, Uuid
@@ -20,7 +21,7 @@ class Payload(PayloadModel):
     nte_cents: Cents = 0
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Create the ticket in NEW, version 0."""
     payload, facts = case.payload, case.facts
     denial = place_denial(case, payload)
@@ -40,7 +41,7 @@ def decide(case: Case[Payload]) -> Decision:
         created_at=facts.now,
         updated_at=facts.now,
     )
-    return Effects(ticket=ticket, before=None, pairs=((None, State.NEW),), audit={})
+    return TicketEffects(ticket=ticket, before=None, pairs=((None, State.NEW),), audit={})
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=frozenset({Need.PLACE}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.PLACE}))

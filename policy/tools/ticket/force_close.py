@@ -8,8 +8,8 @@ from pydantic_core import PydanticCustomError
 from policy.closeout.closing import NEEDS, closed, closing_gate
 from policy.closeout.gate import MANUAL_BYPASS, GateResult, reference_gate
 from policy.codes import Code
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision, Denial
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import Name, PayloadModel, Text
 
 CODE_LENGTH = 5
@@ -50,7 +50,7 @@ class Payload(PayloadModel):
     ]
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Close without verification; only a manual bypass is spared the gate."""
     payload, actor_role = case.payload, case.actor.actor_role.value
     if payload.approver_role != actor_role:
@@ -81,7 +81,7 @@ def decide(case: Case[Payload]) -> Decision:
     return closed(case, gate, payload.override_reason, flags, audit)
 
 
-def _obstacle(case: Case[Payload], gate: GateResult) -> Denial | None:
+def _obstacle(case: TicketCase[Payload], gate: GateResult) -> Denial | None:
     """Return what still refuses: the gate, or after a manual bypass invalid references alone."""
     context = case.facts.completion
     judged = gate
@@ -90,4 +90,4 @@ def _obstacle(case: Case[Payload], gate: GateResult) -> Denial | None:
     return None if judged.ready else judged.denial()
 
 
-TOOL = CommandTool(payload=Payload, decide=decide, needs=NEEDS)
+TOOL = TicketTool(payload=Payload, decide=decide, needs=NEEDS)

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.model import State, Ticket
+from policy.ticket.case import TicketCase, TicketTool
 from policy.values import PayloadModel, Text
 
 
@@ -17,7 +17,7 @@ class Payload(PayloadModel):
     reason: Text | None = None
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Wait for answers; ticket.triage leads out again."""
     questions = list(case.payload.questions)
 
@@ -28,4 +28,4 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(State.NEEDS_INFO, audit=audit, body=body)
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from policy.command.case import Case, CommandTool
 from policy.command.effects import Decision
 from policy.command.writes import Write
 from policy.model import Priority, State
+from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.intake_guard import guard_denial, guard_passed
 from policy.ticket.writes import InsertApproval
 from policy.values import Boolean, Cents, Name, PayloadModel, Text
@@ -36,7 +36,7 @@ class Payload(PayloadModel):
         return State.READY_TO_SCHEDULE if self.ready_to_schedule else State.TRIAGED
 
 
-def decide(case: Case[Payload]) -> Decision:
+def decide(case: TicketCase[Payload]) -> Decision:
     """Set priority and type, and move towards approval or scheduling."""
     payload, ticket, target = case.payload, case.ticket, case.payload.target
     if ticket.state is State.TRIAGED and target is State.TRIAGED:
@@ -56,7 +56,7 @@ def decide(case: Case[Payload]) -> Decision:
     return case.moved(*states, audit=audit, writes=_approval(case, target), fields=fields)
 
 
-def _approval(case: Case[Payload], target: State) -> tuple[Write, ...]:
+def _approval(case: TicketCase[Payload], target: State) -> tuple[Write, ...]:
     if target is not State.APPROVAL_REQUIRED:
         return ()
     return (
@@ -73,4 +73,4 @@ def _approval(case: Case[Payload], target: State) -> tuple[Write, ...]:
     )
 
 
-TOOL = CommandTool(payload=Payload, decide=decide)
+TOOL = TicketTool(payload=Payload, decide=decide)

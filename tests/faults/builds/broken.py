@@ -1,4 +1,4 @@
-"""Builds that exist for the laboratory alone: `python -m tests.faults.builds NAME`.
+"""Builds that exist for the laboratory alone: `python -m tests.faults.builds.broken NAME`.
 
 Each is the product patched at run time: a next release of the worker, a gateway whose clock jumps,
 and three releases that are broken, which the checker must catch.
@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Any, Self
@@ -17,9 +18,10 @@ from unittest.mock import patch
 
 import orjson
 
-import worker.main
-from activities.command.recording import RECORD, Recorder
-from activities.ticket.opening import Opening, open_ticket
+import worker.parts
+from activities.command.recording import Recorder
+from activities.ticket.opening import TicketOpening, open_ticket
+from activities.ticket.recording import RECORD
 from contracts.statements import SET_TENANT
 from runtime.postgres.pool import Connection, Pool, create_pool
 from runtime.settings import load_settings
@@ -64,19 +66,19 @@ def step_clock() -> None:
 
 def next_release() -> None:
     """Let the workflow do something more, behind a patch."""
-    patch("worker.main.TicketWorkflow", NextTicketWorkflow).start()
-    patch("worker.main.OUR_PURE_MODULES", (*worker.main.OUR_PURE_MODULES, "tests")).start()
+    patch("worker.ticket.TicketWorkflow", NextTicketWorkflow).start()
+    patch("worker.parts.OUR_PURE_MODULES", (*worker.parts.OUR_PURE_MODULES, "tests")).start()
 
 
 def remove_dedupe() -> None:
     """Forget what was decided, and what was answered to a key."""
     next_release()
 
-    async def forgetful(*arguments: Any) -> Opening:  # noqa: ANN401  as they come
+    async def forgetful(*arguments: Any) -> TicketOpening:  # noqa: ANN401  as they come
         opening = await open_ticket(*arguments)
-        return opening._replace(decided=False, stored_hash=None)
+        return replace(opening, decided=False, stored_hash=None)
 
-    patch("activities.ticket.commands.open_ticket", forgetful).start()
+    patch("activities.ticket.aggregate.open_ticket", forgetful).start()
 
 
 def reply_early() -> None:
@@ -85,7 +87,12 @@ def reply_early() -> None:
     original = Recorder._record  # noqa: SLF001  the place to break
     pools: list[Pool] = []
 
-    async def early(self: Recorder, answer: dict[str, Any], **document: Any) -> None:  # noqa: ANN401
+    async def early(
+        self: Recorder,
+        rows: Mapping[str, Any],
+        answer: Mapping[str, Any],
+        **document: Any,  # noqa: ANN401  parts
+    ) -> None:
         if document["audit"] is not None and document["log"]["tool_name"] != "ticket.create":
             if not pools:
                 url = load_settings(os.environ)[0].database_url
@@ -93,9 +100,9 @@ def reply_early() -> None:
             async with pools[0].acquire() as conn, conn.transaction():
                 await conn.execute(SET_TENANT, document["log"]["tenant_id"])
                 text = orjson.dumps(answer).decode()
-                await conn.execute(RECORD, {**document, **NOTHING_DONE}, text)
+                await conn.execute(RECORD, {**rows, **document, **NOTHING_DONE}, text)
             await asyncio.sleep(LATE_SECONDS)
-        await original(self, answer, **document)
+        await original(self, rows, answer, **document)
 
     patch.object(Recorder, "_record", early).start()
 

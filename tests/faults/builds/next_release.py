@@ -4,7 +4,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from contracts.command import SignedCommand
-    from contracts.ticket import Outcome, TicketStart, TicketView
+    from contracts.ticket import TicketOutcome, TicketStart, TicketView
     from workflows.ticket.workflow import TicketWorkflow
 
 PATCH = "next-release"
@@ -23,6 +23,7 @@ class NextTicketWorkflow(TicketWorkflow):
         """Run as ever."""
         return await super().run(start)
 
-    async def _execute(self, signed: SignedCommand) -> Outcome:
+    async def execute(self, signed: SignedCommand) -> TicketOutcome:
+        """Execute a command."""
         workflow.patched(PATCH)
-        return await super()._execute(signed)
+        return await super().execute(signed)

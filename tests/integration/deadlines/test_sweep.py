@@ -9,8 +9,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ticket.deadlines.sweep import PostgresSweepActivities
+from contracts.command import CLOCK_CHANGED
 from contracts.deadlines import SweepStart, SweptDeadlines
-from contracts.ticket import CLOCK_CHANGED, workflow_id
+from policy.command.message import Subject
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.command.command_runner import Runner, build_runner
 from tests.integration.rows import count
@@ -76,7 +77,7 @@ async def test_a_lost_timer_is_found_and_its_ticket_escalated_once(
     assert await sweep.sweep() == SweptDeadlines()
     rows = await runner.rows(DETECTORS, ticket)
     assert [row["?column?"] for row in rows] == ["sweep", "sweep"]
-    assert signals.sent == [(workflow_id("default", ticket), CLOCK_CHANGED)]
+    assert signals.sent == [(Subject.of_ticket("default", ticket).workflow_id, CLOCK_CHANGED)]
 
 
 async def test_a_timer_has_its_time_before_the_sweep_looks(
@@ -116,7 +117,7 @@ async def test_a_ticket_whose_workflow_has_ended_is_escalated_all_the_same(
     runner: Runner, signals: Signals, sweep: PostgresSweepActivities
 ) -> None:
     ticket = await late_ticket(runner)
-    signals.gone.add(workflow_id("default", ticket))
+    signals.gone.add(Subject.of_ticket("default", ticket).workflow_id)
     assert await sweep.sweep() == SweptDeadlines(found=1, seen_to=2)
 
 

@@ -17,6 +17,7 @@ from records.audit.signing_keys import SigningKeys
 from records.dossier.builder import Dossiers
 from records.dossier.filing import keep_bundle
 from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
 from runtime.key_ring import new_key
 from runtime.objects.vault import Vault, open_vault
 from runtime.postgres.pool import Pool
@@ -82,7 +83,7 @@ async def upload(runner: Runner, ticket: UUID, files: Sequence[Upload]) -> None:
 
 async def close_with(runner: Runner, settings: Settings, files: Sequence[Upload]) -> UUID:
     """Bring a ticket with these files to CLOSED, with an approved increase on the way."""
-    runner.store = EvidenceStore(settings)
+    runner.store = EvidenceStore(settings, installed_bundle(settings).evidence)
     ticket = await runner.in_progress()
     asked = {"approval_type": "NTE_INCREASE", "reason": "New strike", "amount_delta_cents": 4500}
     approval = (await runner.done("tech.request_change", asked, ticket))["approval"]["id"]

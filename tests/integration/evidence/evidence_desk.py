@@ -18,6 +18,7 @@ from records.audit.verification import Verification
 from records.evidence.keeping import EvidenceVault
 from records.evidence.owner_actions import EvidenceActions, Operator
 from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
 from runtime.postgres.pool import Connection, Pool, owner_transaction
 from runtime.settings import Settings
 from tests.integration.command.command_runner import Answer, Runner, build_runner
@@ -119,7 +120,7 @@ async def desk(
     s3_settings: Settings, pool: Pool, owner: Connection, database_url: str
 ) -> AsyncIterator[Desk]:
     """Return a desk on the session's S3 server and a database of its own."""
-    store = EvidenceStore(s3_settings)
+    store = EvidenceStore(s3_settings, installed_bundle(s3_settings).evidence)
     runner = await build_runner(pool, owner)
     runner.store = store
     async with httpx.AsyncClient(trust_env=False, timeout=30) as web:

@@ -12,7 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from policy.evidence.model import SignedPut, Upload
+from policy.rules.bundle import load_bundle
 from records.evidence.store import EvidenceStore
+from runtime.bundle import installed_bundle
 from runtime.objects.checksums import base64_of_hex, hex_of_base64
 from runtime.postgres.pool import Connection, Pool
 from runtime.settings import Settings
@@ -30,7 +32,7 @@ SHA256 = hashlib.sha256(BYTES).hexdigest()
 
 @pytest.fixture
 def store(s3_settings: Settings) -> Iterator[EvidenceStore]:
-    opened = EvidenceStore(s3_settings)
+    opened = EvidenceStore(s3_settings, installed_bundle(s3_settings).evidence)
     yield opened
     opened.close()
 
@@ -166,14 +168,16 @@ async def test_a_reference_that_leads_nowhere_has_its_code(
 
 
 async def test_without_a_bucket_there_is_no_store() -> None:
-    store = EvidenceStore(Settings.model_validate({}))
+    store = EvidenceStore(Settings.model_validate({}), load_bundle().evidence)
     assert await store.presign("k", "image/jpeg", 1, SHA256) is None
     assert await store.accept(upload()) is None
     assert (await store.head("s3://a/b", None)).failure == "NETWORK_ERROR"
 
 
 async def test_a_missing_bucket_is_no_store(s3_settings: Settings) -> None:
-    lost = EvidenceStore(s3_settings.model_copy(update={"s3_bucket": "no-such-bucket"}))
+    lost = EvidenceStore(
+        s3_settings.model_copy(update={"s3_bucket": "no-such-bucket"}), load_bundle().evidence
+    )
     assert await lost.presign("k", "image/jpeg", 1, SHA256) is None
 
 
@@ -181,9 +185,9 @@ async def test_a_store_that_is_down_or_silent_is_reported_as_such(s3_settings: S
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         changed = {"s3_endpoint_url": f"http://127.0.0.1:{port}", "evidence_head_timeout_ms": 100}
-        hung = EvidenceStore(s3_settings.model_copy(update=changed))
+        hung = EvidenceStore(s3_settings.model_copy(update=changed), load_bundle().evidence)
         assert (await hung.head("s3://a/b", None)).failure == "HEAD_TIMEOUT"
-    gone = EvidenceStore(s3_settings.model_copy(update=changed))
+    gone = EvidenceStore(s3_settings.model_copy(update=changed), load_bundle().evidence)
     assert (await gone.head("s3://a/b", None)).failure == "NETWORK_ERROR"
     assert await gone.accept(upload()) is None
     assert await gone.presign("k", "image/jpeg", 1, SHA256) is None

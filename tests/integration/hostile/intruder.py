@@ -9,8 +9,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy
 
 from contracts.signing import path_of
-from contracts.ticket import WORKFLOW_TYPE, TicketStart, workflow_id
-from policy.command.message import Command, request_hash
+from contracts.ticket import WORKFLOW_TYPE, TicketStart
+from policy.command.message import Command, Subject, request_hash
 from policy.model import Actor, ActorType, Role
 from policy.rules.bundle import load_bundle
 from runtime.postgres.pool import Connection
@@ -39,7 +39,7 @@ class Intruder:
         await self.client.start_workflow(
             WORKFLOW_TYPE,
             TicketStart(tenant_id=TENANT, ticket_id=ticket),
-            id=workflow_id(TENANT, ticket),
+            id=Subject.of_ticket(TENANT, ticket).workflow_id,
             task_queue=self.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=name,
@@ -57,7 +57,7 @@ class Intruder:
 
     async def runs(self, ticket: UUID) -> bool:
         """Return whether the ticket's workflow is still there."""
-        handle = self.client.get_workflow_handle(workflow_id(TENANT, ticket))
+        handle = self.client.get_workflow_handle(Subject.of_ticket(TENANT, ticket).workflow_id)
         return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
 
 

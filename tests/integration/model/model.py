@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from contracts.ticket import new_ticket_id
 from policy.audit.row import Chain, chained
 from policy.codes import Code
-from policy.command.decide import decide, role_denial
+from policy.command.decide import asked, decide, role_denial
 from policy.command.effects import Denial, Effects
 from policy.command.message import Command, request_hash
 from policy.command.writes import Write
@@ -21,7 +21,9 @@ from policy.evidence.model import Evidence
 from policy.evidence.writes import InsertEvidence, InsertException, SealEvidence
 from policy.model import State, Ticket
 from policy.rules.bundle import Bundle
-from policy.ticket.facts import Approval, CompletionContext, Facts, PastTransition
+from policy.ticket.checks import JUDGE
+from policy.ticket.effects import TicketEffects
+from policy.ticket.facts import Approval, CompletionContext, PastTransition, TicketFacts
 from policy.ticket.shape import ticket_shape
 from policy.ticket.writes import (
     CancelApprovals,
@@ -70,12 +72,12 @@ class Model:
         if known is not None:
             return self._deny(command, seen, Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH))
         facts = self._facts(command, seen)
-        decision = decide(self.bundle, facts, command)
+        decision = decide(self.bundle, facts, command, asked(self.bundle, command), JUDGE)
         if isinstance(decision, Effects):
             decision = self._outbox_conflict(decision) or decision
         if isinstance(decision, Denial):
             return self._deny(command, seen, decision)
-        return self._allow(command, seen, facts, decision)
+        return self._allow(command, seen, facts, TicketEffects.of(decision))
 
     def _command(self, call: Call, seen: Seen) -> Command:
         rule = self.bundle.tools[call.tool]
@@ -96,7 +98,7 @@ class Model:
             submitted_at=seen.submitted_at,
         )
 
-    def _facts(self, command: Command, seen: Seen) -> Facts:
+    def _facts(self, command: Command, seen: Seen) -> TicketFacts:
         ticket_id = command.ticket_id or uuid4()
         window = {name: command.payload.get(name) for name in ("start", "end")}
         confirmed = [
@@ -105,7 +107,7 @@ class Model:
             if row["tool_name"] == "schedule.confirm"
         ]
         holds = self.holds[ticket_id]
-        return Facts(
+        return TicketFacts(
             now=seen.decided_at,
             ticket=self.tickets.get(ticket_id),
             audit_id=seen.audit_id,
@@ -173,7 +175,9 @@ class Model:
         }
         return Answer(denial.status, dict(body))
 
-    def _allow(self, command: Command, seen: Seen, facts: Facts, effects: Effects) -> Answer:
+    def _allow(
+        self, command: Command, seen: Seen, facts: TicketFacts, effects: TicketEffects
+    ) -> Answer:
         ticket = effects.ticket
         assert ticket is not None
         status = self.bundle.tools[command.tool].success_status
@@ -195,7 +199,9 @@ class Model:
             self._write(write, facts.now)
         return Answer(status, body)
 
-    def _audit_row(self, command: Command, seen: Seen, effects: Effects, ticket: Ticket) -> Row:
+    def _audit_row(
+        self, command: Command, seen: Seen, effects: TicketEffects, ticket: Ticket
+    ) -> Row:
         chain = self.audit[ticket.id]
         last = chain[-1] if chain else {}
         head = Chain(last.get("seq"), last.get("hash"), last.get("created_at"))

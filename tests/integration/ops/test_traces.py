@@ -22,7 +22,7 @@ from runtime.telemetry.spans import traced
 from runtime.temporal.client import connect_temporal
 from tests.integration.servers.in_process import command
 from tests.polling import eventually
-from worker.main import OUR_PURE_MODULES
+from worker.parts import OUR_PURE_MODULES
 from workflows.ticket.workflow import TicketWorkflow
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

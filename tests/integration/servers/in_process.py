@@ -9,12 +9,14 @@ import httpx
 import jwt
 
 from api.app import create_app
+from runtime.bundle import installed_bundle
 from runtime.postgres.pool import create_pool
 from runtime.settings import Settings, load_settings
 from runtime.temporal.client import connect_temporal
 from runtime.temporal.command_key import command_key
 from tests.integration.servers.gateway import lifespan_of
-from worker.main import build_worker
+from worker.parts import Parts
+from worker.ticket import ticket_worker
 
 
 def settings_of(env: Mapping[str, str]) -> Settings:
@@ -44,7 +46,7 @@ async def working(env: Mapping[str, str]) -> AsyncIterator[None]:
         async with pool.acquire() as conn:
             key = await command_key(settings, conn)
         client = await connect_temporal(settings)
-        async with build_worker(client, settings, pool, key):
+        async with ticket_worker(Parts(client, settings, pool, installed_bundle(settings), key)):
             yield
     finally:
         await pool.close()

@@ -24,6 +24,7 @@ from policy.canonical import sha256_hex
 from policy.codes import Code
 from policy.command.effects import Denial, Effects
 from policy.model import Priority, State
+from policy.ticket.effects import TicketEffects
 from policy.ticket.writes import UpsertArtifact
 from policy.values import SAFE_INTEGER
 from tests.unit.facts_builder import NOW, judge, ticket
@@ -68,7 +69,7 @@ def stored(lines: object) -> dict[str, Any]:
 )
 def test_without_lines_nothing_is_judged_and_nothing_stored(payload: dict[str, Any]) -> None:
     effects = judge(TOOL, payload=payload, ticket=ticket(state=State.VERIFIED, nte_cents=1))
-    assert isinstance(effects, Effects)
+    assert isinstance(effects, TicketEffects)
     assert (dict(effects.audit), effects.writes) == ({"invoice_generated": True}, ())
     assert effects.ticket is not None
     assert effects.ticket.state is State.INVOICED

@@ -6,13 +6,12 @@ import pytest
 
 from policy.autonomy.model import AutonomyRow
 from policy.codes import Code
-from policy.command.decide import decide
 from policy.command.effects import Denial, Effects
 from policy.model import State
 from policy.rules.autonomy import AutonomyRules, Level, Verdict, verdict
 from policy.rules.bundle import BundleError, load_bundle
-from policy.ticket.facts import Facts
-from tests.unit.facts_builder import bundle, command, facts, ticket
+from policy.ticket.facts import TicketFacts
+from tests.unit.facts_builder import bundle, command, decided, facts, ticket
 from tests.unit.payloads import TICKET
 
 DISPATCH, RECOMMEND = "assignment.dispatch", "assignment.recommend"
@@ -88,10 +87,10 @@ def test_a_ladder_that_is_not_whole_does_not_load(change: dict[str, object]) -> 
         load_bundle({"autonomy": change})
 
 
-def judged(*, automated: bool, facts_: Facts, level: str = "auto") -> Effects | Denial:
+def judged(*, automated: bool, facts_: TicketFacts, level: str = "auto") -> Effects | Denial:
     rules = load_bundle({"autonomy": {"ladder": {DISPATCH: {"*": level}}}})
     call = command(DISPATCH).model_copy(update={"automated": automated})
-    return decide(rules, facts_, call)
+    return decided(rules, facts_, call)
 
 
 def in_scope(scope_type: str, *, paused: bool) -> AutonomyRow:

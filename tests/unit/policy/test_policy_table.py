@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from policy.codes import Code
-from policy.command.decide import decide
 from policy.command.effects import Decision, Denial, Effects
 from policy.model import Role, State
+from policy.ticket.effects import TicketEffects
 from tests.unit.facts_builder import (
     actor,
     allowed,
     bundle,
     command,
+    decided,
     facts,
     hold,
     judge,
@@ -39,7 +40,7 @@ HOLD_TOOLS = {
 
 def cell(tool: str, role: Role, state: State | None) -> Decision:
     known = facts(None if state is None else ticket(state))
-    return decide(bundle(), known, command(tool, actor(role), payload_for(tool, role)))
+    return decided(bundle(), known, command(tool, actor(role), payload_for(tool, role)))
 
 
 def wrong_state(tool: str, state: State) -> Denial:
@@ -77,10 +78,10 @@ def test_every_cell_of_a_tool_is_decided_as_the_registry_says(tool: str) -> None
             assert decision == wrong_state(tool, state), (role, state)
         else:
             assert isinstance(decision, Effects), (role, state, decision)
-            assert_legal(tool, state, decision)
+            assert_legal(tool, state, TicketEffects.of(decision))
 
 
-def assert_legal(tool: str, state: State | None, effects: Effects) -> None:
+def assert_legal(tool: str, state: State | None, effects: TicketEffects) -> None:
     """Every pair is in the table, they form a path, and the version follows the contract."""
     assert set(effects.pairs) <= set(bundle().pairs)
     if tool in WITHOUT_TICKET:
@@ -113,7 +114,7 @@ def test_every_legal_pair_is_written_by_some_tool() -> None:
     asked = [(tool, None) for tool in COMMANDS] + list(VARIANTS)
     for (tool, payload), state in product(asked, State):
         decision = judge(tool, state, payload)
-        if isinstance(decision, Effects):
+        if isinstance(decision, TicketEffects):
             seen |= set(decision.pairs)
     for held in ("SCHEDULE_PROPOSED", "SCHEDULED"):
         body = {"confirmation_id": str(HOLD)}
@@ -153,7 +154,7 @@ def test_a_bad_payload_comes_before_the_missing_ticket_and_the_state() -> None:
 )
 def test_a_tool_that_is_not_about_a_ticket_refuses_one(tool: str) -> None:
     stray = command(tool).model_copy(update={"ticket_id": TICKET})
-    decision = decide(bundle(), facts(ticket(State.NEW)), stray)
+    decision = decided(bundle(), facts(ticket(State.NEW)), stray)
     assert isinstance(decision, Denial)
     assert decision.code is Code.INVALID_REQUEST
-    assert isinstance(decide(bundle(), facts(None), command(tool)), Effects)
+    assert isinstance(decided(bundle(), facts(None), command(tool)), Effects)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from contracts.ticket import SEARCH_ATTRIBUTES
+from contracts.attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings, load_settings, require_verifier
 from runtime.variables import OTHER_NAMES
 

@@ -8,11 +8,19 @@ import pytest
 from policy.assignment.ranking import sorted_out
 from policy.assignment.roster import RosterEntry
 from policy.codes import Code
-from policy.command.decide import decide
 from policy.model import Site, State
 from policy.rules.bundle import load_bundle
 from policy.ticket.writes import InsertRecommendation
-from tests.unit.facts_builder import allowed, command, denied, facts, judge, technician, ticket
+from tests.unit.facts_builder import (
+    allowed,
+    command,
+    decided,
+    denied,
+    facts,
+    judge,
+    technician,
+    ticket,
+)
 from tests.unit.payloads import ACCOUNT, NEW_IDS, SITE
 
 OTHER = UUID(int=90)
@@ -101,7 +109,7 @@ def test_all_the_excluded_are_listed_by_id_whatever_excludes_them() -> None:
     unfit = sorted_out((first, last), "DOOR", "CA").unfit
     rules = load_bundle({"assignment": {"overlaps": "exclude"}})
     known = facts(ticket(State.SCHEDULED), roster=fit, unfit=unfit)
-    body = allowed(decide(rules, known, command("assignment.recommend"))).body
+    body = allowed(decided(rules, known, command("assignment.recommend"))).body
     assert body is not None
     assert [UUID(each["tech_id"]).int for each in body["excluded"]] == [1, 5, 9]
 
@@ -129,7 +137,7 @@ def test_overlaps_rank_or_exclude_only_if_the_bundle_says_so(rule: str) -> None:
     rules = load_bundle({"assignment": {"overlaps": rule}})
     job = ticket(State.SCHEDULED)
     known = facts(job, roster=(busy, numbered(3)))
-    body = allowed(decide(rules, known, command("assignment.recommend"))).body
+    body = allowed(decided(rules, known, command("assignment.recommend"))).body
     assert body is not None
     expected = {"report": [2, 3], "rank": [3, 2], "exclude": [3]}
     assert order(dict(body)) == expected[rule]
