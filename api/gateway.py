@@ -6,7 +6,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from api.command.pipeline import Call, Pipeline
+from api.command.call import Call
+from api.command.pipeline import Pipeline
 from api.ops.alerts import Alerts
 from api.ops.health import Health
 from api.reads.surface import ToolSurface

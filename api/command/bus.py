@@ -1,6 +1,6 @@
 """The command bus: look-up, signal and outcome of a command, each one round trip."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
@@ -15,25 +15,20 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.command.address import Destination
+from api.command.call import Found
 from api.wire.errors import ApiError
-from contracts.attributes import to_attributes
 from contracts.command import SignedCommand
 from contracts.signing import sign
 from contracts.statements import SET_TENANT
-from contracts.ticket import WORKFLOW_TYPE, TicketStart
 from policy.codes import Code
 from policy.command.effects import Denial
-from policy.command.message import Command, Subject
-from policy.deadlines.sla import SlaStatus
-from policy.model import Actor, Priority, State
+from policy.command.message import Command
+from policy.model import Actor
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Connection, Pool
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
-TO_COME = """
-SELECT EXISTS (SELECT FROM tickets WHERE id = $1)
-    OR EXISTS (SELECT FROM command_log WHERE ticket_id = $1 AND decided_at IS NULL)
-"""
 OPEN_ROW = """
 INSERT INTO command_log (command_id, tenant_id, ticket_id, tool_name, endpoint, actor_type,
                          actor_id, actor_role, request_id, request_hash, correlation_id, trace_id,
@@ -50,33 +45,32 @@ ON CONFLICT (command_id) DO NOTHING
 """
 RPC_LIMIT = timedelta(seconds=5)
 INLINE_BYTES = 4096
-SUMMARY_LIMIT = 120
 
 
-class Found(NamedTuple):
-    """What one look-up knows of a key and of the ticket it is used on."""
+class _First(NamedTuple):
+    """What operators see of a workflow that a command starts."""
 
-    idem_tenant: str | None
-    idem_hash: str | None
-    idem_code: int | None
-    idem_text: str | None
-    idem_command: UUID | None
-    rejections: int
-    open_hash: str | None
-    account_id: UUID | None
-    site_id: UUID | None
-    state: str | None
+    attributes: TypedSearchAttributes | None
+    summary: str | None
 
 
 class Bus:
-    """Sends commands to their workflows and logs what never gets there."""
+    """Sends commands to their workflows and logs what never gets there.
+
+    `destinations` are by the kind of what a command is about; `key` signs.
+    """
 
     def __init__(
-        self, pool: Pool, client: Client, task_queue: str, key: bytes, bundle: Bundle
+        self,
+        pool: Pool,
+        client: Client,
+        destinations: Mapping[str, Destination],
+        key: bytes,
+        bundle: Bundle,
     ) -> None:
         self._pool = pool
         self._client = client
-        self._task_queue = task_queue
+        self._destinations = destinations
         self._key = key
         self._bundle = bundle
 
@@ -90,32 +84,26 @@ class Bus:
             raise LookupError("look_up always returns a row")
         return Found(**row)
 
-    async def is_to_come(self, actor: Actor, ticket_id: UUID | None) -> bool:
-        """Return whether a ticket that was not found has come, or its creation was accepted."""
-        async with self._tenant(actor) as conn:
-            found: bool = await conn.fetchval(TO_COME, ticket_id)
-        return found
-
     async def send(self, command: Command, *, expect_workflow: bool = False) -> None:
-        """Signal the ticket's workflow, starting it if none runs; raise 503 if that fails.
+        """Signal the subject's workflow, starting it if none runs; raise 503 if that fails.
 
         Where a running one is to be expected, a plain signal is tried first: it is cheaper.
         """
-        first_sight = _first_sight(self._bundle, command)
+        destination = self._destinations[command.subject.kind]
+        first = _First(destination.attributes(command), destination.summary(command))
         if len(orjson.dumps(command.payload)) > INLINE_BYTES:
             command = await self._store_payload(command)
         signed = sign(self._key, command)
         try:
             if not (expect_workflow and await self._signal(signed)):
-                await self._signal_with_start(signed, first_sight)
+                await self._signal_with_start(signed, destination, first)
         except (TimeoutError, RPCError, RuntimeError) as error:
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
 
     async def _signal(self, signed: SignedCommand) -> bool:
-        """Signal the running workflow of the ticket; return whether there was one."""
+        """Signal the running workflow of the subject; return whether there was one."""
         command = signed.command
-        name = Subject.of_ticket(command.actor.tenant_id, command.ticket_id).workflow_id
-        handle = self._client.get_workflow_handle(name)
+        handle = self._client.get_workflow_handle(command.subject.workflow_id)
         try:
             await handle.signal(command.tool, signed, rpc_timeout=RPC_LIMIT)
         except RPCError as error:
@@ -125,22 +113,20 @@ class Bus:
         return True
 
     async def _signal_with_start(
-        self, signed: SignedCommand, first_sight: TypedSearchAttributes | None
+        self, signed: SignedCommand, destination: Destination, first: _First
     ) -> None:
         command = signed.command
-        tenant_id, ticket_id = command.actor.tenant_id, command.ticket_id
-        summary = str(command.payload.get("summary") or "")[:SUMMARY_LIMIT]
         await self._client.start_workflow(
-            WORKFLOW_TYPE,
-            TicketStart(tenant_id=tenant_id, ticket_id=ticket_id),
-            id=Subject.of_ticket(tenant_id, ticket_id).workflow_id,
-            task_queue=self._task_queue,
+            destination.workflow,
+            destination.start(command),
+            id=command.subject.workflow_id,
+            task_queue=destination.task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=command.tool,
             start_signal_args=[signed],
-            search_attributes=first_sight,
-            static_summary=summary or None,
+            search_attributes=first.attributes,
+            static_summary=first.summary,
             rpc_timeout=RPC_LIMIT,
         )
 
@@ -193,22 +179,3 @@ class Bus:
                 command.submitted_at,
                 *verdict,
             )
-
-
-def _first_sight(bundle: Bundle, command: Command) -> TypedSearchAttributes | None:
-    """Return what operators see of a ticket from the start, if `command` is to create it.
-
-    It is what a new ticket looks like; so the first outcome rarely has anything to change.
-    """
-    if not bundle.tools[command.tool].creates_ticket:
-        return None
-    return to_attributes(
-        {
-            "DispatchPhase": bundle.phase_of[State.NEW],
-            "DispatchPriority": Priority.ROUTINE,
-            "DispatchSlaStatus": SlaStatus.HEALTHY,
-            "DispatchAccountId": str(UUID(command.payload["account_id"])),
-            "DispatchSiteId": str(UUID(command.payload["site_id"])),
-            "DispatchEscalationLevel": 0,
-        }
-    )

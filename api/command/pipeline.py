@@ -1,7 +1,7 @@
 """The one pipeline of every command: the checks of contract 3.1, in their order."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,65 +9,47 @@ from uuid import UUID, uuid4
 import structlog
 from starlette.datastructures import Headers
 
-from api.command.bus import Bus, Found
+from api.command.address import Address
+from api.command.bus import Bus
+from api.command.call import Call, Found
 from api.command.limits import RateLimiter
 from api.command.outcomes import Outcome, Outcomes
 from api.identity.authenticator import Authenticator
 from api.identity.identity import Identity
 from api.wire.answers import Answer, json_answer
-from api.wire.context import RequestContext
 from api.wire.errors import ApiError, headers_of
 from api.wire.request_log import Trail
 from contracts.command import command_id
-from contracts.ticket import new_ticket_id
 from policy.codes import Code
-from policy.command.access import scope_denial
 from policy.command.decide import role_denial
 from policy.command.effects import Denial
-from policy.command.message import Command, request_hash
+from policy.command.message import Command, Subject, request_hash
 from policy.command.payload import parse_payload
 from policy.model import Actor
-from policy.rules.bundle import Bundle, ToolRule
-from policy.values import PayloadModel
+from policy.rules.bundle import Bundle
 from runtime.postgres.pool import DATABASE_FAULTS
 from runtime.settings import Settings
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Call:
-    """One tool call: what the route or `POST /tools/{name}` makes of a request."""
-
-    tool: str
-    rule: ToolRule
-    ticket_id: UUID | None
-    body: Any
-    context: RequestContext
-    headers: Headers
-    trail: Trail
-
-    @property
-    def path(self) -> dict[str, str]:
-        """The path parameters, as they are hashed."""
-        return {"ticketId": str(self.ticket_id)} if self.rule.requires_ticket_id else {}
-
-
 class Pipeline:
     """Judges a call as far as the gateway may, hands it to the engine and waits for its outcome."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  one argument for each thing that it asks
         self,
         bundle: Bundle,
         authenticator: Authenticator,
         bus: Bus,
         outcomes: Outcomes,
+        addresses: Mapping[str, Address],
         settings: Settings,
     ) -> None:
         self._bundle = bundle
         self._authenticator = authenticator
         self._bus = bus
         self._outcomes = outcomes
+        self._addresses = addresses
         self._wait_seconds = settings.command_wait_seconds
         self._limiter = RateLimiter(settings)
 
@@ -120,12 +102,26 @@ class Pipeline:
         open_hash = found.open_hash or self._outcomes.running_hash(use)
         if found.idem_hash is not None or open_hash not in {None, digest}:
             return await self._repeat(call, actor, found, digest)
-        denial = None if open_hash else await self._denial(call, actor, found)
-        if denial is not None:
-            await self._refuse(call, actor, denial)
-            raise refusal(denial)
-        command = self._command_of(call, actor, key, digest, found.rejections)
+        subject = await self._subject(call, actor, key, found, joins=open_hash is not None)
+        if isinstance(subject, Denial):
+            await self._refuse(call, actor, subject)
+            raise refusal(subject)
+        identity = command_id(actor, call.rule.route, key, digest, found.rejections)
+        command = self._command_of(call, actor, digest, identity, subject.fields)
         return await self._run(command, digest, call, expect_workflow=found.state is not None)
+
+    async def _subject(
+        self, call: Call, actor: Actor, key: UUID, found: Found, *, joins: bool
+    ) -> Subject | Denial:
+        """Return what a command is about, or why it is refused; one that joins was admitted."""
+        payload = (None if joins else self._limit(call, actor)) or parse_payload(
+            self._bundle, call.tool, call.body
+        )
+        if isinstance(payload, Denial):
+            return payload
+        address = self._addresses[call.rule.subject]
+        denial = None if joins else await address.denial(call, actor, found, payload)
+        return denial or address.subject_of(call, actor, key, payload)
 
     def _admission_denial(self, call: Call, identity: Identity) -> Denial | None:
         if identity.actor_role not in call.rule.roles:
@@ -151,29 +147,6 @@ class Pipeline:
     def _limit(self, call: Call, actor: Actor) -> Denial | None:
         ticket_id = call.ticket_id if call.rule.mutating else None
         return self._limiter.spend(actor, call.tool, ticket_id)
-
-    async def _denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
-        """Return why a new command is refused; the engine judges that of a ticket to come."""
-        denial = self._limit(call, actor) or self._payload_denial(call, actor, found)
-        if denial is None or denial.code is not Code.TICKET_NOT_FOUND:
-            return denial
-        return None if await self._bus.is_to_come(actor, call.ticket_id) else denial
-
-    def _payload_denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
-        payload = parse_payload(self._bundle, call.tool, call.body)
-        return payload if isinstance(payload, Denial) else self._place(call, actor, found, payload)
-
-    def _place(
-        self, call: Call, actor: Actor, found: Found, payload: PayloadModel
-    ) -> Denial | None:
-        """Return why the ticket, or the place of a new one, is out of reach (steps 8 and 9)."""
-        if not call.rule.requires_ticket_id:
-            account_id = getattr(payload, "account_id", None)
-            site_id = getattr(payload, "site_id", None)
-            return scope_denial(actor, account_id, site_id) if account_id and site_id else None
-        if found.account_id is None or found.site_id is None:
-            return Denial(code=Code.TICKET_NOT_FOUND)
-        return scope_denial(actor, found.account_id, found.site_id)
 
     async def _run(
         self, command: Command, digest: str, call: Call, *, expect_workflow: bool
@@ -205,7 +178,7 @@ class Pipeline:
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
         """Log a refusal; without a hash, so that it does not count among those of the key."""
-        command = self._command_of(call, actor, None, "", 0)
+        command = self._command_of(call, actor, "", uuid4(), {"ticket_id": call.ticket_id})
         try:
             await self._bus.log_denial(command, denial)
             call.trail.command_id = command.command_id
@@ -213,20 +186,14 @@ class Pipeline:
             log.warning("denial.not_logged", code=denial.code, tool=call.tool)
 
     def _command_of(
-        self, call: Call, actor: Actor, key: UUID | None, digest: str, rejections: int
+        self, call: Call, actor: Actor, digest: str, identity: UUID, about: Mapping[str, Any]
     ) -> Command:
-        """Return the command of a call; one that is refused here has no key that counts."""
-        endpoint, ticket_id, identity = call.rule.route, call.ticket_id, uuid4()
-        if key is not None:
-            identity = command_id(actor, endpoint, key, digest, rejections)
-            if call.rule.creates_ticket:
-                ticket_id = new_ticket_id(actor, endpoint, key)
+        """Return the command of a call; `about` are the fields that say what it is about."""
         return Command(
             command_id=identity,
             tool=call.tool,
-            endpoint=endpoint,
+            endpoint=call.rule.route,
             actor=actor,
-            ticket_id=ticket_id,
             request_id=call.context.request_id or "",
             request_hash=digest,
             payload=call.body if isinstance(call.body, dict) else {},
@@ -234,6 +201,7 @@ class Pipeline:
             correlation_id=call.context.correlation_id,
             trace_id=call.context.trace.trace_id,
             submitted_at=datetime.now(UTC),
+            **about,
         )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import orjson
 from starlette.requests import Request
 
-from api.command.pipeline import Call
+from api.command.call import Call
 from api.gateway import Gateway, admitted, call_of, gateway_of
 from api.reads.query import Query, query_of_payload
 from api.reads.surface import READERS

@@ -26,7 +26,10 @@ class BundleError(ValueError):
 
 
 class ToolRule(Frozen):
-    """One tool of the closed set: where it is called, by whom, from which states."""
+    """One tool of the closed set: where it is called, by whom, from which states.
+
+    `subject` is the kind of what its commands are about; a ticket's may be about the tenant alone.
+    """
 
     method: Literal["GET", "POST"]
     route: str
@@ -35,6 +38,7 @@ class ToolRule(Frozen):
     result_state: State | None = None
     success_status: int = 200
     creates_ticket: bool = False
+    subject: str = "ticket"
 
     @field_validator("from_states", mode="before")
     @classmethod

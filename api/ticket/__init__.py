@@ -1,0 +1,1 @@
+"""How calls find their ticket, and how its workflow starts."""
