@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 import uvloop
@@ -23,6 +23,9 @@ from worker.clock_keeper import ClockKeeper
 from worker.parts import Parts
 from worker.record_keeper import keeping_records
 from worker.ticket import ticket_worker
+
+WORKERS = (ticket_worker,)
+"""One for each kind of workflow, on a task queue of its own."""
 
 
 async def run(settings: Settings) -> None:
@@ -50,7 +53,11 @@ async def run(settings: Settings) -> None:
         await ensure_sweep(client, settings)
         if settings.s3_bucket:
             await ensure_schedules(client, settings.temporal_task_queue)
-        async with ticket_worker(Parts(client, settings, pool, bundle, key)), records:
+        parts = Parts(client, settings, pool, bundle, key)
+        async with AsyncExitStack() as running:
+            await running.enter_async_context(records)
+            for worker in WORKERS:
+                await running.enter_async_context(worker(parts))
             spare_long_lived()
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
             await keeper.run(stop)

@@ -35,9 +35,12 @@ class Parts(NamedTuple):
 
 
 def worker_of(
-    parts: Parts, workflows: Sequence[type], activities: Sequence[Callable[..., Any]]
+    parts: Parts,
+    task_queue: str,
+    workflows: Sequence[type],
+    activities: Sequence[Callable[..., Any]],
 ) -> Worker:
-    """Return a worker of the configured task queue.
+    """Return a worker of a task queue.
 
     Pollers and sticky ratio keep a new workflow's first task from starving; few tasks at once keep
     the rest with the engine, where waiting costs nothing; STICKY_LIMIT is how long a workflow waits
@@ -48,7 +51,7 @@ def worker_of(
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
     return Worker(
         parts.client,
-        task_queue=settings.temporal_task_queue,
+        task_queue=task_queue,
         workflows=workflows,
         activities=activities,
         workflow_runner=ContextFreeRunner(SandboxedWorkflowRunner(restrictions=restrictions)),

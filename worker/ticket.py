@@ -25,6 +25,7 @@ def ticket_worker(parts: Parts) -> Worker:
     sweep = PostgresSweepActivities(parts.pool, parts.bundle, parts.client)
     return worker_of(
         parts,
+        parts.settings.temporal_task_queue,
         workflows=[
             TicketWorkflow,
             DeadlineSweepWorkflow,

@@ -38,6 +38,7 @@ def disarmed(bundle: Bundle, command: Command) -> Command:
             tenant_id=tenant,
         ),
         ticket_id=command.ticket_id,
+        named=command.named,
         request_id=str(_uuid(command.request_id)),
         request_hash="",
         payload={},

@@ -69,7 +69,7 @@ class Aggregate(Protocol[Op, R_co]):
         command: Command,
         opening: Op,
         facts: Any,  # noqa: ANN401  those that `facts` returned
-        effects: Effects,
+        effects: Any,  # noqa: ANN401  those that the kind's tools return
     ) -> R_co:
         """Write what the decision changes, record it, and return what became of the command."""
 

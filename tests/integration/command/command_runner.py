@@ -1,7 +1,7 @@
 """Commands run straight through the activity on a real Postgres, without an engine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import orjson
 
 from activities.evidence.store import ObjectStore
+from activities.ticket.aggregate import Follower
 from activities.ticket.commands import PostgresTicketActivities
 from contracts.command import SignedCommand
 from contracts.signing import sign
@@ -103,6 +104,7 @@ class Runner:
     memory: MemoryStore = field(default_factory=MemoryStore)
     store: ObjectStore | None = None
     bundle: Bundle = field(default_factory=load_bundle)
+    followers: Sequence[Follower] = ()
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Commands may run at once; their answers are read one after the other."""
 
@@ -156,7 +158,7 @@ class Runner:
     async def send(self, command: Command) -> Answer:
         """Run a prepared command and return its recorded answer."""
         activities = PostgresTicketActivities(
-            self.pool, self.bundle, KEY, self.store or self.memory
+            self.pool, self.bundle, KEY, self.store or self.memory, self.followers
         )
         outcome = await activities.execute_command(self.signed(command))
         async with self.turn:

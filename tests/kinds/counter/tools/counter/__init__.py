@@ -1,0 +1,1 @@
+"""The commands about counters, a module each."""

@@ -1,0 +1,48 @@
+"""The product's programs with one more kind of workflow: `python -m tests.kinds.programs NAME`."""
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import api.lifespan
+import api.main
+import policy.tools
+import worker.main
+import worker.parts
+from policy.reads.guide import load_guide
+from tests.kinds.counter.activities import counter_worker
+from tests.kinds.counter.address import CounterAddress, counter_destination
+from tests.kinds.counter.policy import COUNTER, RULES, counting_bundle
+
+TOOLS = Path(__file__).with_name("counter") / "tools"
+PROGRAMS = {"worker": worker.main.main, "api": api.main.main}
+
+
+def install() -> None:
+    """Add the counter wherever a kind is named: its tools, rules, address, destination, worker."""
+    policy.tools.__path__.append(str(TOOLS))
+    words = dict(load_guide().tools)
+    for name in RULES:
+        words[name] = words["ticket.cancel"]  # that a gateway can describe it
+    guide = load_guide().model_copy(update={"tools": words})
+    for reader in ("api.openapi.document", "policy.reads.guide", "mcp_server.catalog"):
+        patch(f"{reader}.load_guide", lambda: guide).start()
+    patch("runtime.bundle.load_bundle", counting_bundle).start()
+    addresses, destinations = api.lifespan.addresses, api.lifespan.destinations
+    patch(
+        "api.lifespan.addresses", lambda pool: {**addresses(pool), COUNTER: CounterAddress()}
+    ).start()
+    patch(
+        "api.lifespan.destinations",
+        lambda bundle, settings: {
+            **destinations(bundle, settings),
+            COUNTER: counter_destination(settings.temporal_task_queue),
+        },
+    ).start()
+    patch("worker.main.WORKERS", (*worker.main.WORKERS, counter_worker)).start()
+    patch("worker.parts.OUR_PURE_MODULES", (*worker.parts.OUR_PURE_MODULES, "tests")).start()
+
+
+if __name__ == "__main__":
+    install()
+    PROGRAMS[sys.argv[1]]()
