@@ -119,7 +119,7 @@ def _challenge(settings: Settings) -> str:
 
 def _public_url(settings: Settings, path: str) -> str:
     """Return where clients find a path: as configured, for a request's `Host` is its own word."""
-    return f"{settings.api_url.rstrip('/')}{path}"
+    return f"{str(httpx.URL(settings.api_url)).rstrip('/')}{path}"
 
 
 def _identity(context: Context) -> dict[str, str]:
