@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from api.identity.authenticator import Authenticator
 from api.lifespan import opened
 from api.openapi.routes import docs_routes
 from api.routes.agents_door import PATH as AGENTS_DOOR
-from api.routes.agents_door import AgentsDoor
+from api.routes.agents_door import AgentsDoor, metadata_route
 from api.routes.codec import codec_routes
 from api.routes.commands import command_status
 from api.routes.dossier import dossier_routes
@@ -28,7 +29,7 @@ from api.routes.tools import tool_routes
 from api.routes.tools_by_name import surface_routes
 from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS
 from api.wire.counters import Counters
-from api.wire.serving import Route, Serving, not_found, served, trail_of
+from api.wire.serving import Route, Serving, is_exact, not_found, served, trail_of
 from policy.codes import CODES, Code
 from policy.rules.bundle import Bundle
 from runtime.bundle import installed_bundle
@@ -63,7 +64,8 @@ def create_app(settings: Settings) -> ASGIApp:
         exception_handlers={404: _unmatched, 405: _unmatched},
         telemetry=telemetry(tracing),
     )
-    for route in (*routes(bundle), *codec_routes(settings), *sms_routes(settings)):
+    own = (*codec_routes(settings), *sms_routes(settings), metadata_route())
+    for route in (*routes(bundle), *own):
         handler = served(route.path, route.handler)
         app.add_api_route(route.path, handler, methods=[route.method], response_class=Response)
     production = settings.mode is Mode.PRODUCTION
@@ -100,6 +102,16 @@ def telemetry(tracing: Tracing) -> TelemetryConfig:
 
 
 async def _unmatched(request: Request, _: Exception) -> Response:
+    """Answer 404 also for another method (contract 3.1), and name the one that is served."""
+    message = CODES[Code.NOT_FOUND].message
+    methods = sorted(
+        method
+        for route in request.app.router.routes
+        if isinstance(route, APIRoute) and is_exact(request.scope, route.path_regex)
+        for method in route.methods or ()
+    )
+    if methods:
+        message = f"This path is served by {' and '.join(methods)} only."
     trail = trail_of(request)
-    trail.error_code, trail.message = Code.NOT_FOUND, CODES[Code.NOT_FOUND].message
-    return not_found().response()
+    trail.error_code, trail.message = Code.NOT_FOUND, message
+    return not_found(message).response()

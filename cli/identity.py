@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.output import failed, say
-from cli.tokens import signed_token
+from cli.tokens import signed_token, usual_type
 from policy.model import Role
 from runtime.environment import Mode
 from runtime.settings import Settings
@@ -44,11 +44,11 @@ def identity(
 
 def development_identity(chosen: Settings, role: Role) -> dict[str, str]:
     """Return a token where the secret is known, else dev headers."""
-    actor = f"cli-{role}"
+    actor, actor_type = f"cli-{role}", usual_type(role)
     if chosen.auth_jwt_secret is None:
-        return {"X-Actor-Id": actor, "X-Actor-Role": role}
+        return {"X-Actor-Id": actor, "X-Actor-Role": role, "X-Actor-Type": actor_type}
     scope = {"account_ids": "*", "site_ids": "*"}
-    claims = {"sub": actor, "role": role, "actor_type": "HUMAN", "scope": scope}
+    claims = {"sub": actor, "role": role, "actor_type": actor_type, "scope": scope}
     return bearer(signed_token(chosen, claims, _TOKEN_TTL))
 
 

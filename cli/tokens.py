@@ -17,8 +17,9 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
     role: Annotated[Role, typer.Option(help="Role of the caller.")],
     actor: Annotated[str, typer.Option(help="Actor id (claim sub).")] = "dev-actor",
     actor_type: Annotated[
-        ActorType, typer.Option(case_sensitive=False, help="Kind of actor.")
-    ] = ActorType.HUMAN,
+        ActorType | None,
+        typer.Option(case_sensitive=False, help="Kind of actor; else as the role suggests."),
+    ] = None,
     tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
     accounts: Annotated[str, typer.Option(help="Account ids, comma list, or *.")] = "*",
     sites: Annotated[str, typer.Option(help="Site ids, comma list, or *.")] = "*",
@@ -34,12 +35,23 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
     claims = {
         "sub": actor,
         "role": role,
-        "actor_type": actor_type,
+        "actor_type": actor_type or usual_type(role),
         "tenant_id": tenant,
         "scope": {"account_ids": accounts, "site_ids": sites},
         **({"technician_id": technician} if technician else {}),
     }
     typer.echo(signed_token(settings(data_dir), claims, timedelta(seconds=ttl)))
+
+
+def usual_type(role: Role) -> ActorType:
+    """Return what kind of actor has a role, unless it is said."""
+    match role:
+        case Role.AGENT:
+            return ActorType.AGENT
+        case Role.SYSTEM:
+            return ActorType.SYSTEM
+        case _:
+            return ActorType.HUMAN
 
 
 def signed_token(chosen: Settings, claims: Mapping[str, object], ttl: timedelta) -> str:

@@ -17,15 +17,15 @@ from api.identity.identity import (
 from api.wire.errors import InvalidActorError, MissingActorError
 from policy.model import ActorType, Role
 
+REQUIRED = ("X-Actor-Id", "X-Actor-Role")
+
 
 def identify(headers: Headers, aliases: Mapping[str, Role]) -> Identity:
     """Return the identity the headers claim, believing them."""
-    actor_id = headers.get("x-actor-id", "").strip()
-    role = headers.get("x-actor-role", "").strip()
-    if not actor_id:
-        raise MissingActorError("X-Actor-Id is missing.")
-    if not role:
-        raise MissingActorError("X-Actor-Role is missing.")
+    actor_id, role = (headers.get(name, "").strip() for name in REQUIRED)
+    missing = [name for name, sent in zip(REQUIRED, (actor_id, role), strict=True) if not sent]
+    if missing:
+        raise MissingActorError(f"Missing: {', '.join(missing)}.")
     if len(actor_id) > MAX_ACTOR_ID_LENGTH or "\0" in actor_id:
         raise InvalidActorError(f"X-Actor-Id must have 1 to {MAX_ACTOR_ID_LENGTH} characters.")
     actor_type = headers.get("x-actor-type", "").strip() or None

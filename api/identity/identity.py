@@ -50,7 +50,7 @@ def read_role(value: object, aliases: Mapping[str, Role]) -> Role:
     try:
         return aliases.get(word) or Role(word)
     except ValueError:
-        raise UnknownRoleError from None
+        raise UnknownRoleError([*Role, *aliases]) from None
 
 
 def read_actor_type(value: object, default: ActorType) -> ActorType:

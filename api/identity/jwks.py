@@ -20,6 +20,7 @@ from runtime.settings import Settings
 
 FRESH_SECONDS: Final = 300
 REFRESH_INTERVAL_SECONDS: Final = 30
+MAX_UNKNOWN_KIDS: Final = 5
 FETCH_TIMEOUT_SECONDS: Final = 5
 MAX_DOCUMENT_BYTES: Final = 1_048_576
 MIN_RSA_BITS: Final = 2048
@@ -50,13 +51,16 @@ class KeySet:
     kids: frozenset[str] = frozenset()
 
     def select(self, algorithm: Algorithm, kid: str | None) -> VerificationKey | None:
-        """Return the one key that fits, of that kid if there is one; None if none or several."""
+        """Return the one key that fits, of that kid if there is one; None if none or several.
+
+        A key that is listed twice, also under two kids, is one.
+        """
         fitting = [
             each
             for each in self.keys
             if each.algorithm is algorithm and (kid is None or each.kid == kid)
         ]
-        return fitting[0] if len(fitting) == 1 else None
+        return fitting[0] if fitting and all(e.key == fitting[0].key for e in fitting) else None
 
 
 def parse_jwks(raw: bytes) -> KeySet:
@@ -87,7 +91,7 @@ class JwksCache:
         self._raw: bytes | None = None
         self._keys = KeySet()
         self._due_at = float("-inf")
-        self._refreshable_at = float("-inf")
+        self._asked: dict[str, float] = {}  # the unknown kids of late, and when each was asked for
 
     async def current(self) -> KeySet:
         """Return the key set, read again when due; raise `AuthConfigError` if never readable.
@@ -105,19 +109,30 @@ class JwksCache:
         return self._keys
 
     async def with_kid(self, kid: str | None) -> KeySet:
-        """Return the key set, read again for an unknown `kid`, at most once in 30 s."""
+        """Return the key set, read again for an unknown `kid`.
+
+        Within 30 s that happens once for one kid, so that a new key counts at once, and for a few
+        kids in all, so that nobody can make us read without end by inventing them.
+        """
         attempts = self._attempts
         keys = await self.current()
         if kid is None or kid in keys.kids or attempts != self._attempts:
             return keys
-        if self._clock() >= self._refreshable_at:
-            self._refreshable_at = self._clock() + REFRESH_INTERVAL_SECONDS
-            async with self._lock:
+        async with self._lock:  # another request may just be reading
+            unread = attempts == self._attempts and kid not in self._keys.kids
+            if unread and self._may_ask_for(kid):
                 await self._read()
-        else:
-            async with self._lock:  # another request may just be refreshing for this kid
-                pass
         return self._keys
+
+    def _may_ask_for(self, kid: str) -> bool:
+        now = self._clock()
+        self._asked = {
+            each: at for each, at in self._asked.items() if now - at < REFRESH_INTERVAL_SECONDS
+        }
+        if kid in self._asked or len(self._asked) >= MAX_UNKNOWN_KIDS:
+            return False
+        self._asked[kid] = now
+        return True
 
     async def _read(self) -> None:
         self._attempts += 1

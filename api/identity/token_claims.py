@@ -116,10 +116,10 @@ def _technician(claims: Claims) -> UUID | None:
 
 def _scopes(claims: Claims) -> tuple[IdScope, IdScope]:
     scope = claims.get("scope")
-    if scope is None:
+    if scope is None or isinstance(scope, str):  # a text is OAuth's own claim, and no list of ids
         scope = {}
     if not isinstance(scope, dict):
-        raise InvalidClaimsError("The claim scope must be an object.")
+        raise InvalidClaimsError("The claim scope must be an object of ids, or the text of OAuth.")
     return _scope(scope, claims, "account_id"), _scope(scope, claims, "site_id")
 
 

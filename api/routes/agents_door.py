@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import httpx
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -11,14 +12,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.gateway import gateway_of
-from api.wire.answers import error_answer
+from api.identity.dev_headers import REQUIRED
+from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.body import BODY_LIMIT_BYTES
 from api.wire.errors import ApiError, AuthRequiredError
-from api.wire.serving import trail_of
+from api.wire.serving import Route, trail_of
 from mcp_server.server import Context, mcp_server
 from policy.rules.bundle import Bundle
+from runtime.settings import Settings
 
 PATH = "/mcp"
+METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 ENVELOPE_BYTES = 4096
 FORWARDED = (
     "authorization",
@@ -70,7 +74,10 @@ class AgentsDoor:
             await self._admit(request)
         except ApiError as error:
             trail.error_code, trail.message = error.code, error.message
-            await error_answer(error, trail.context).response()(scope, receive, send)
+            refused = error_answer(error, trail.context).response()
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                refused.headers["WWW-Authenticate"] = _challenge(gateway_of(request).settings)
+            await refused(scope, receive, send)
         else:
             await self._sessions.handle_request(scope, receive, send)
 
@@ -78,10 +85,41 @@ class AgentsDoor:
         """Raise unless the caller can be identified.
 
         Dev headers are not believed from a page in a browser: any page could name any actor.
+        Who sends none is told to get a token, as clients of MCP expect in every mode.
         """
-        if "origin" in request.headers and not request.headers.get("authorization", "").strip():
+        headers = request.headers
+        if not headers.get("authorization", "").strip() and (
+            "origin" in headers or not any(headers.get(name, "").strip() for name in REQUIRED)
+        ):
             raise AuthRequiredError
-        await gateway_of(request).pipeline.identify(request.headers, trail_of(request))
+        await gateway_of(request).pipeline.identify(headers, trail_of(request))
+
+
+def metadata_route() -> Route:
+    """Return the route that tells a client without a token where to get one (RFC 9728)."""
+    return Route("GET", METADATA_PATH, _metadata)
+
+
+async def _metadata(request: Request) -> Answer:
+    settings = gateway_of(request).settings
+    issuer = settings.auth_jwt_issuer
+    named = issuer is not None and urlsplit(issuer).scheme in {"http", "https"}
+    body = {
+        "resource": _public_url(settings, PATH),
+        "resource_name": "Real Dispatch",
+        "bearer_methods_supported": ["header"],
+        **({"authorization_servers": [issuer]} if named else {}),
+    }
+    return json_answer(HTTPStatus.OK, body)
+
+
+def _challenge(settings: Settings) -> str:
+    return f'Bearer resource_metadata="{_public_url(settings, METADATA_PATH)}"'
+
+
+def _public_url(settings: Settings, path: str) -> str:
+    """Return where clients find a path: as configured, for a request's `Host` is its own word."""
+    return f"{str(httpx.URL(settings.api_url)).rstrip('/')}{path}"
 
 
 def _identity(context: Context) -> dict[str, str]:

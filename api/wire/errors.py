@@ -1,11 +1,12 @@
 """What the gateway raises to answer with an error; one handler renders them all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
 from policy.codes import CODES, Code
 from policy.envelope import error_body, policy_error
+from policy.model import Role
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 UNAVAILABLE_RETRY_SECONDS = 5
@@ -107,10 +108,9 @@ class InvalidClaimsError(_FixedCodeError):
 class UnknownRoleError(ApiError):
     """The role is none of the product's."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            Code.INVALID_AUTH_CLAIMS, message="The role is not known here.", dimension="role"
-        )
+    def __init__(self, known: Iterable[str] = tuple(Role)) -> None:
+        message = f"The role is not known here. These are: {', '.join(known)}."
+        super().__init__(Code.INVALID_AUTH_CLAIMS, message=message, dimension="role")
 
 
 class AuthConfigError(_FixedCodeError):

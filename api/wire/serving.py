@@ -102,7 +102,7 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
         trail = trail_of(request)
         trail.endpoint, trail.ticket_id = endpoint, _ticket_id(request)
         try:
-            exact = _is_exact(request.scope, pattern)
+            exact = is_exact(request.scope, pattern)
             answer = await handler(request) if exact else _refused(NO_ROUTE, trail)
         except ApiError as error:
             answer = _refused(error, trail)
@@ -120,7 +120,7 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
     return serve
 
 
-def _is_exact(scope: Scope, pattern: re.Pattern[str]) -> bool:
+def is_exact(scope: Scope, pattern: re.Pattern[str]) -> bool:
     """Return whether the path is the route's own, and not only decodes to it (contract 3.1).
 
     The router overlooks a line break at the end, and takes an encoded slash for a slash.
@@ -152,9 +152,9 @@ def trail_of(request: Request) -> Trail:
     return trail
 
 
-def not_found() -> Answer:
+def not_found(message: str = CODES[Code.NOT_FOUND].message) -> Answer:
     """Return the answer of the unmatched route, exactly (contract 8.1)."""
-    error = {"code": Code.NOT_FOUND, "message": CODES[Code.NOT_FOUND].message, "request_id": None}
+    error = {"code": Code.NOT_FOUND, "message": message, "request_id": None}
     return json_answer(404, {"error": error})
 
 

@@ -12,8 +12,8 @@ import httpx
 
 from cli.output import say, settings
 from cli.scenario.walk import Credentials
-from cli.tokens import signed_token
-from policy.model import ActorType, Role
+from cli.tokens import signed_token, usual_type
+from policy.model import Role
 from policy.values import format_datetime
 from runtime.settings import Settings
 from runtime.stack import PREFERRED_PORTS, EmbeddedStack, read_client
@@ -63,11 +63,11 @@ def credentials(chosen: Settings, prefix: str) -> Credentials:
     def identify(role: Role) -> dict[str, str]:
         actor = f"{prefix}-{role}"
         if chosen.auth_jwt_secret is None:
-            return {"X-Actor-Id": actor, "X-Actor-Role": role}
+            return {"X-Actor-Id": actor, "X-Actor-Role": role, "X-Actor-Type": usual_type(role)}
         claims = {
             "sub": actor,
             "role": role,
-            "actor_type": ActorType.AGENT if role is Role.AGENT else ActorType.HUMAN,
+            "actor_type": usual_type(role),
             "scope": {"account_ids": "*", "site_ids": "*"},
         }
         if role is Role.TECHNICIAN:

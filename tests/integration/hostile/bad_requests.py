@@ -127,7 +127,7 @@ BAD_CLAIMS = {
     "a token for later": token(nbf=2**40),
     "an unknown role": token(role="root"),
     "an unknown role in dev headers": call(role="root"),
-    "a scope that is none": token(scope="*"),
+    "a scope that is none": token(scope=["*"]),
     "a tenant that is none": token(tenant_id="../"),
 }
 OUTSIDE_ACCOUNT = call(headers={"X-Account-Scope": NOWHERE})
@@ -155,6 +155,7 @@ ROWS = (
     Bad("another tool's name", OTHER_TOOL, 403, "TOOL_NOT_ALLOWED"),
     Bad("a foreign tenant", token(tenant_id="elsewhere"), 404, "TICKET_NOT_FOUND"),
     Bad("an empty scope", token(scope={}), 403, "FORBIDDEN_SCOPE"),
+    Bad("a scope of OAuth", token(scope="openid profile"), 403, "FORBIDDEN_SCOPE"),
     Bad(
         "a foreign account",
         OUTSIDE_ACCOUNT,

@@ -58,7 +58,7 @@ ODD_CLAIMS: tuple[Mapping[str, Any], ...] = (
     *({"role": "dispatcher\0"}, {"sub": " "}, {"sub": "x" * 201}),
     *({"exp": 1}, {"exp": "never"}, {"nbf": 2**40}),
     *({"tenant_id": "../default"}, {"technician_id": "1"}, {"actor_type": "GOD"}),
-    *({"scope": "*"}, {"scope": {"account_ids": "all"}}, {"scope": {"account_ids": {}}}),
+    *({"scope": ["*"]}, {"scope": {"account_ids": "all"}}, {"scope": {"account_ids": {}}}),
 )
 BROKEN_BODIES = {
     "cut off": b'{"reason": ',

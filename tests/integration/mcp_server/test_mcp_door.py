@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.mcp_server.mcp_clients import agent, code_of, refused, text_of
 from tests.integration.servers.gateway import TestGateway
+from tests.integration.servers.in_process import serving
 
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
@@ -81,7 +82,9 @@ def test_hostile_json_is_refused(
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({}, 400, "MISSING_ACTOR_CONTEXT"),
+        ({}, 401, "AUTH_REQUIRED"),
+        ({"X-Actor-Id": "", "X-Actor-Role": ""}, 401, "AUTH_REQUIRED"),
+        ({"X-Actor-Id": "a"}, 400, "MISSING_ACTOR_CONTEXT"),
         ({"Authorization": "Bearer not.a.token"}, 401, "INVALID_AUTH_TOKEN"),
         (
             {"X-Actor-Id": "a", "X-Actor-Role": "agent", "Origin": "http://evil.example"},
@@ -89,7 +92,7 @@ def test_hostile_json_is_refused(
             "AUTH_REQUIRED",
         ),
     ],
-    ids=["nobody", "bad token", "a page in a browser"],
+    ids=["nobody", "blank", "half a name", "bad token", "a page in a browser"],
 )
 def test_who_cannot_be_identified_gets_nothing(
     gateway: TestGateway, headers: dict[str, str], status: int, code: str
@@ -100,3 +103,26 @@ def test_who_cannot_be_identified_gets_nothing(
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert gateway.http.get("/mcp", headers=gateway.bearer("agent")).status_code == 405
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer not.a.token"}])
+def test_who_is_turned_away_learns_where_a_token_is_to_be_had(
+    gateway: TestGateway, headers: dict[str, str]
+) -> None:
+    answer = gateway.http.post("/mcp", json={}, headers=headers)
+
+    assert answer.status_code == 401
+    scheme, _, where = answer.headers["WWW-Authenticate"].partition(" resource_metadata=")
+    assert scheme == "Bearer"
+    assert where == f'"{gateway.url}/.well-known/oauth-protected-resource/mcp"'
+    metadata = gateway.http.get(where.strip('"')).json()
+    assert metadata["resource"] == f"{gateway.url}/mcp"
+    assert metadata["bearer_methods_supported"] == ["header"]
+    assert "authorization_servers" not in metadata  # no issuer is configured
+
+
+async def test_the_metadata_names_the_configured_issuer(gateway: TestGateway) -> None:
+    issuer = {"DISPATCH_AUTH_JWT_ISSUER": "https://login.example"}
+    async with serving({**gateway.env, **issuer}) as client:
+        answer = await client.get("/.well-known/oauth-protected-resource/mcp")
+    assert answer.json()["authorization_servers"] == ["https://login.example"]

@@ -7,6 +7,9 @@ import jwt
 import pytest
 
 from cli import main as cli
+from cli.identity import development_identity
+from policy.model import Role
+from runtime.settings import Settings
 
 SECRET = "not-a-real-secret-but-long-enough-to-be-one"
 
@@ -47,6 +50,35 @@ def test_a_token_carries_what_was_asked_for(
         "technician_id": "t-7",
         "aud": "dispatch",
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (("--role", "agent"), "AGENT"),
+        (("--role", "system"), "SYSTEM"),
+        (("--role", "dispatcher"), "HUMAN"),
+        (("--role", "agent", "--actor-type", "service"), "SERVICE"),
+    ],
+)
+def test_a_token_is_of_the_actor_type_of_its_role_unless_another_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: tuple[str, ...],
+    expected: str,
+) -> None:
+    monkeypatch.setenv("DISPATCH_AUTH_JWT_SECRET", SECRET)
+    assert run(monkeypatch, "token", *asked) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, algorithms=["HS256"])
+    assert claims["actor_type"] == expected
+
+
+def test_a_command_that_acts_as_an_agent_says_so_by_token_and_by_headers() -> None:
+    assert development_identity(Settings(), Role.AGENT)["X-Actor-Type"] == "AGENT"
+    signed = Settings.model_validate({"auth_jwt_secret": SECRET})
+    bearer = development_identity(signed, Role.AGENT)["Authorization"]
+    claims = jwt.decode(bearer.removeprefix("Bearer "), SECRET, algorithms=["HS256"])
+    assert claims["actor_type"] == "AGENT"
 
 
 def test_without_a_secret_there_is_no_token(

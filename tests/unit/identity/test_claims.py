@@ -185,10 +185,19 @@ def test_scope_lists_are_found_in_order(
     assert (actor.account_ids, actor.site_ids) == (accounts, sites)
 
 
+@pytest.mark.parametrize("text", ["openid profile", "openid", "", "*", ID])
+def test_a_scope_that_is_a_text_is_ignored(text: str) -> None:
+    actor = accept({"scope": text, "account_ids": [ID], "site_id": "*"}).actor
+    assert (actor.account_ids, actor.site_ids) == (A, None)
+    nowhere = accept({"scope": text}).actor
+    assert (nowhere.account_ids, nowhere.site_ids) == (NOTHING, NOTHING)
+
+
 @pytest.mark.parametrize(
     "claims",
     [
-        {"scope": "openid"},
+        {"scope": True},
+        {"scope": 5},
         {"scope": []},
         {"scope": {"account_ids": "mine"}},
         {"account_ids": [1]},

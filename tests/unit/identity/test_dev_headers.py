@@ -118,3 +118,21 @@ async def test_the_actor_type_is_read_in_any_case(word: str, expected: str) -> N
 
 async def test_an_actor_id_of_200_characters_is_accepted() -> None:
     assert await authenticate(GOOD | {"x-actor-id": "x" * 200})
+
+
+@pytest.mark.parametrize(
+    ("headers", "missing"),
+    [
+        ({}, "X-Actor-Id, X-Actor-Role"),
+        ({"x-actor-id": " ", "x-actor-role": " "}, "X-Actor-Id, X-Actor-Role"),
+        ({"x-actor-role": "qa"}, "X-Actor-Id"),
+        ({"x-actor-id": "ada"}, "X-Actor-Role"),
+    ],
+)
+async def test_every_missing_header_is_named_at_once(headers: dict[str, str], missing: str) -> None:
+    assert (await refusal(headers)).message == f"Missing: {missing}."
+
+
+async def test_the_refusal_of_an_unknown_role_names_every_role_and_alias() -> None:
+    message = (await refusal(GOOD | {"x-actor-role": "king"})).message
+    assert all(f" {word}" in message for word in (*Role, *load_bundle().role_aliases))

@@ -185,3 +185,17 @@ async def test_without_kid_exactly_one_fitting_key_must_exist(auth_with: AuthWit
     auth = auth_with(jwk("p2561", kid="one"), jwk("p2562"), jwk("rsa1", kid="r"))
     assert await accept(auth, token("RS256", "rsa1"))
     assert await refusal(auth, token("ES256", "p2561")) is Code.INVALID_AUTH_TOKEN
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
+async def test_a_key_that_is_listed_twice_is_one(alg: str, auth_with: AuthWith) -> None:
+    name = {"RS256": "rsa1", "ES256": "p2561", "EdDSA": "ed255191"}[alg]
+    twice = (jwk(name, kid="k"), jwk(name, kid="k", use="sig", alg=alg))
+    for keys in (twice, (jwk(name), jwk(name)), (jwk(name, kid="one"), jwk(name, kid="two"))):
+        assert await accept(auth_with(*keys), token(alg, name))
+    assert await accept(auth_with(*twice), token(alg, name, kid="k"))
+
+
+async def test_two_keys_under_one_kid_verify_nothing(auth_with: AuthWith) -> None:
+    auth = auth_with(jwk("p2561", kid="k"), jwk("p2562", kid="k"), jwk("p2561", kid="k"))
+    assert await refusal(auth, token("ES256", "p2561", kid="k")) is Code.INVALID_AUTH_TOKEN

@@ -126,15 +126,52 @@ async def test_an_unknown_kid_reads_again_at_most_once_in_30_seconds(source: Sou
     source.body, clock = document(jwk(1, kid="old")), Clock()
     auth = authenticator(source, clock)
     await accept(auth, token(1, kid="old"))
-    source.body = document(jwk(2, kid="new"))
 
-    assert await accept(auth, token(2, kid="new"))
     for _ in range(3):
         assert await refusal(auth, token(1, kid="?")) is Code.INVALID_AUTH_TOKEN
     assert source.hits == 2
-    clock.now += 30
+    clock.now += 29
+    assert await refusal(auth, token(1, kid="?")) is Code.INVALID_AUTH_TOKEN
+    assert source.hits == 2
+    clock.now += 1
     assert await refusal(auth, token(1, kid="?")) is Code.INVALID_AUTH_TOKEN
     assert source.hits == 3
+
+
+async def test_a_new_key_counts_at_once_although_another_kid_was_just_asked_for(
+    source: Source,
+) -> None:
+    source.body = document(jwk(1, kid="old"))
+    auth = authenticator(source)
+    await accept(auth, token(1, kid="old"))
+    assert await refusal(auth, token(1, kid="?")) is Code.INVALID_AUTH_TOKEN
+    for number in (2, 3):
+        source.body = document(jwk(1, kid="old"), jwk(number, kid=f"new-{number}"))
+        assert await accept(auth, token(number, kid=f"new-{number}"))
+
+
+async def test_invented_kids_do_not_make_it_read_without_end(source: Source) -> None:
+    source.body, clock = document(jwk(1, kid="old")), Clock()
+    auth = authenticator(source, clock)
+    for rounds in (1, 2):
+        for number in range(50):
+            text = token(1, kid=f"{rounds}-{number}")
+            assert await refusal(auth, text) is Code.INVALID_AUTH_TOKEN
+        assert source.hits <= 1 + rounds * 5
+        clock.now += 30
+    source.body = document(jwk(2, kid="new"))
+    assert await accept(auth, token(2, kid="new"))
+
+
+async def test_requests_that_ask_for_one_new_kid_together_read_once(source: Source) -> None:
+    source.body = document(jwk(1, kid="old"))
+    auth = authenticator(source)
+    await accept(auth, token(1, kid="old"))
+    source.body = document(jwk(2, kid="new"))
+    async with anyio.create_task_group() as together:
+        for _ in range(8):
+            together.start_soon(accept, auth, token(2, kid="new"))
+    assert source.hits == 2
 
 
 async def test_a_token_of_a_withdrawn_key_is_forgotten(source: Source) -> None:
