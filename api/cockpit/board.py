@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.cockpit.standing_clocks import FILTERS, Clocks, QueueRow
+from api.cockpit.standing_clocks import FILTERS, Clocks
 from policy.deadlines.sla import MINUTE, rules_mark
 from policy.model import Priority, State
 from policy.reads.cockpit import (
     PRIORITIES,
+    BoardRow,
     Position,
     Span,
     clock_bound,
@@ -88,7 +89,7 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
 
 
 @dataclass(frozen=True)
-class QueueFilter:
+class BoardFilter:
     """What the queue is limited to. An empty selection limits nothing; a limit of None neither."""
 
     states: tuple[State, ...]
@@ -99,10 +100,10 @@ class QueueFilter:
     incident_types: tuple[str, ...]
 
 
-class Queue:
-    """The queue as it stands at one instant, under one filter."""
+class Board:
+    """The queue of tickets as it stands at one instant, under one filter."""
 
-    def __init__(self, conn: Connection, bundle: Bundle, wanted: QueueFilter, at: datetime) -> None:
+    def __init__(self, conn: Connection, bundle: Bundle, wanted: BoardFilter, at: datetime) -> None:
         self._conn = conn
         self._mark = rules_mark(bundle)
         self._clocks = Clocks(conn, bundle, at)
@@ -114,7 +115,7 @@ class Queue:
 
     async def page(
         self, spans: Sequence[Span], after: Position | None, limit: int
-    ) -> list[QueueRow]:
+    ) -> list[BoardRow]:
         """Return the first `limit` rows within the spans, behind a position."""
         (prepared,) = await self._conn.fetch(PREPARE, self._wanted.incident_types)
         self._values = (*_values(self._wanted), prepared["incident_types"])
@@ -128,9 +129,9 @@ class Queue:
 
     async def _running(
         self, spans: Sequence[Span], after: Position | None, limit: int
-    ) -> list[QueueRow]:
+    ) -> list[BoardRow]:
         """Return the first rows whose clock runs."""
-        rows: list[QueueRow] = []
+        rows: list[BoardRow] = []
         if after is not None:
             rows = await self._minute(after.remaining_minutes, after, limit)
             spans = list(spans_after(spans, after.remaining_minutes))
@@ -139,7 +140,7 @@ class Queue:
                 rows += await self._earliest(span, limit - len(rows))
         return rows
 
-    async def _earliest(self, span: Span, limit: int) -> list[QueueRow]:
+    async def _earliest(self, span: Span, limit: int) -> list[BoardRow]:
         """Return the first rows of a span."""
         found = await self._fetch(EARLIEST, span, limit + MARGIN)
         if len(found) < limit + MARGIN:
@@ -150,7 +151,7 @@ class Queue:
         whole = [row for row in found if row.position.remaining_minutes < broken]
         return whole + await self._minute(broken, None, limit - len(whole))
 
-    async def _minute(self, minute: int, after: Position | None, limit: int) -> list[QueueRow]:
+    async def _minute(self, minute: int, after: Position | None, limit: int) -> list[BoardRow]:
         """Return the first rows of one minute, behind a position."""
         behind: list[object] = [0, UUID(int=0), None, None, None]
         ranks = self._ranks
@@ -167,7 +168,7 @@ class Queue:
         limit: int,
         ranks: Collection[int] | None = None,
         further: Sequence[object] = (),
-    ) -> list[QueueRow]:
+    ) -> list[BoardRow]:
         wanted = self._ranks if ranks is None else ranks
         branches: list[object] = []
         for rank, target in enumerate(self._targets):
@@ -185,13 +186,13 @@ class Queue:
         weight: int,
         newest_first: int,
         contract: str | None,
-    ) -> QueueRow:
+    ) -> BoardRow:
         minutes = minutes_left(self._at, clock_at, self._targets[rank])
         position = Position(minutes, rank, weight, newest_first, ticket_id)
-        return QueueRow(position, state, clock_at, contract)
+        return BoardRow(position, state, clock_at, contract)
 
 
-def _values(wanted: QueueFilter) -> tuple[object, ...]:
+def _values(wanted: BoardFilter) -> tuple[object, ...]:
     """Return the filters as parameters, the last apart; None where nothing is limited."""
     states = set(wanted.states)
     is_open = True if states <= set(OPEN_STATES) else None

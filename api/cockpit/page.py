@@ -8,8 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from api.cockpit.board import Queue, QueueFilter
-from api.cockpit.standing_clocks import QueueRow
+from api.cockpit.board import Board, BoardFilter
 from api.reads.query import Query, encoded, read
 from api.reads.ticket import timeline_events
 from api.reads.tools import ReadRequest
@@ -18,7 +17,7 @@ from api.wire.errors import ApiError
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.deadlines.report import sla_shape
-from policy.deadlines.sla import MINUTE, Due, SlaStatus, sla_at
+from policy.deadlines.sla import SlaStatus
 from policy.model import Actor, Priority, Role, State
 from policy.reads.actions import (
     COCKPIT_ACTIONS,
@@ -30,20 +29,16 @@ from policy.reads.actions import (
 from policy.reads.actor import actor_shape
 from policy.reads.cockpit import (
     DEFAULT_LIMIT,
-    PRIORITIES,
+    BoardRow,
     Position,
-    delay_attribution,
+    board_row,
     spans_of,
-    timer_text,
 )
 from policy.rules.bundle import OPEN_STATES, Bundle
-from policy.rules.sla import STANDARD
 from policy.ticket.shape import ticket_shape
 from policy.values import (
     format_datetime,
     identifier,
-    instant,
-    later,
     parse_datetime,
     parse_uuid,
     truncate_to_milliseconds,
@@ -65,7 +60,7 @@ EVIDENCE_COUNT = "SELECT count(*) FROM evidence_items WHERE ticket_id = $1"
 class CockpitQuery:
     """What a dispatcher asked for; `at` is the instant at which the SLA is judged, if fixed."""
 
-    filter: QueueFilter
+    filter: BoardFilter
     statuses: tuple[SlaStatus, ...]
     ticket_id: UUID | None
     limit: int
@@ -93,9 +88,9 @@ class Cockpit:
             at = query.at or truncate_to_milliseconds(await conn.fetchval(NOW))
             selected = await self._selected(conn, actor, query.ticket_id, at)
             _refuse_empty_scope(actor)
-            queue = Queue(conn, self._bundle, query.filter, at)
+            board = Board(conn, self._bundle, query.filter, at)
             spans = spans_of(self._bundle, query.statuses)
-            rows = await queue.page(spans, query.after, query.limit + 1)
+            rows = await board.page(spans, query.after, query.limit + 1)
             page = rows[: query.limit]
             found = await conn.fetch(DETAILS, [row.position.ticket_id for row in page])
         details = {row["ticket_id"]: dict(row) for row in found}
@@ -132,50 +127,16 @@ class Cockpit:
             "evidence_summary": {"total_items": await conn.fetchval(EVIDENCE_COUNT, ticket_id)},
         }
 
-    def _due(self, row: QueueRow, priority: Priority) -> Due:
-        rules = self._bundle.sla
-        contract = rules.contracts.get(row.contract or STANDARD, rules.contracts[STANDARD])
-        ends = later(row.clock_at, rules.target_minutes[priority] * MINUTE)
-        return Due(contract.resolution[priority], ends, row.stands_at)
-
     def _row(
-        self, row: QueueRow, detail: Mapping[str, Any], at: datetime, role: Role
+        self, row: BoardRow, detail: Mapping[str, Any], at: datetime, role: Role
     ) -> dict[str, Any]:
-        state, priority = State(row.state), PRIORITIES[row.position.priority_rank]
-        sla = sla_at(self._bundle, self._due(row, priority), state, at)
-        ticket_id = str(row.position.ticket_id)
+        ticket_id = str(row.position.ticket_id).encode()
         actions, more = (
-            orjson.Fragment(text.replace(TICKET_ID.encode(), ticket_id.encode()))
-            for text in self._actions[role, state]
+            orjson.Fragment(text.replace(TICKET_ID.encode(), ticket_id))
+            for text in self._actions[role, State(row.state)]
         )
-        return {
-            "ticket_id": ticket_id,
-            "state": row.state,
-            "phase": self._bundle.phase_of[state],
-            "priority": priority.value,
-            "incident_type": detail["incident_type"],
-            "scheduled_start": instant(detail["scheduled_start"]),
-            "escalation_level": sla.escalation_level,
-            "site_region": detail["region"],
-            "site": {
-                "id": str(detail["site_id"]),
-                "name": detail["name"],
-                "city": detail["city"],
-                "region": detail["region"],
-            },
-            "assigned_tech": identifier(detail["assigned_tech_id"]),
-            "last_update_at": instant(detail["audited_at"] or detail["updated_at"]),
-            "last_transition_at": instant(detail["moved_at"] or detail["updated_at"]),
-            "region_weight": row.position.region_weight,
-            "sla_target_minutes": sla.target_minutes,
-            "sla_deadline_at": instant(sla.deadline_at),
-            "sla_timer_remaining_minutes": sla.remaining_minutes,
-            "sla_status": sla.status.value,
-            "sla_timer_remaining": timer_text(sla.remaining_minutes),
-            "sla_delay_attribution": delay_attribution(state),
-            "actions": actions,
-            "more_actions": more,
-        }
+        offered = {"actions": actions, "more_actions": more}
+        return board_row(self._bundle, row, detail, at, offered)
 
 
 def cockpit_query(query: Query, actor: Actor) -> CockpitQuery:
@@ -183,7 +144,7 @@ def cockpit_query(query: Query, actor: Actor) -> CockpitQuery:
     position = query.cursor()
     after, at = (None, None) if position is None else _position(position)
     return CockpitQuery(
-        filter=QueueFilter(
+        filter=BoardFilter(
             states=query.choices("state", State) or OPEN_STATES,
             priorities=query.choices("priority", Priority),
             account_ids=_within(query.uuids("account_id"), actor.account_ids),

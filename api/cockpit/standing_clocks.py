@@ -6,14 +6,13 @@ row that nobody judged is judged here, as the worker will do when it comes to it
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import asyncpg
 
 from policy.clock.ticket_clock import clock_of, read_clock
-from policy.deadlines.sla import MOST_MINUTES, QueuePlace, queue_place, rules_mark
+from policy.deadlines.sla import MOST_MINUTES, BoardPlace, board_place, rules_mark
 from policy.model import Ticket
-from policy.reads.cockpit import PRIORITIES, Position, Span
+from policy.reads.cockpit import PRIORITIES, BoardRow, Position, Span
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Connection
 
@@ -77,16 +76,6 @@ SELECT t.*, sla_facts(t.id, t.account_id, t.site_id) AS clock FROM tickets t WHE
 """
 
 
-class QueueRow(NamedTuple):
-    """A ticket in the queue, with what its place there follows from."""
-
-    position: Position
-    state: str
-    clock_at: datetime
-    contract: str | None = None
-    stands_at: datetime | None = None
-
-
 class Clocks:
     """The clocks of one instant that cannot be read from the order in which they run out."""
 
@@ -98,24 +87,24 @@ class Clocks:
 
     async def standing(
         self, wanted: Sequence[object], spans: Sequence[Span], after: Position | None
-    ) -> list[QueueRow]:
+    ) -> list[BoardRow]:
         """Return the first rows whose clock stands now, and the first of those yet to stand.
 
         `wanted` are filters, limit and priorities.
         """
         behind = (None,) * len(Position._fields) if after is None else after
         targets = [self._bundle.sla.target_minutes[priority] for priority in PRIORITIES]
-        rows: list[QueueRow] = []
+        rows: list[BoardRow] = []
         for span in spans:
             values = (*wanted, self._at, self._mark, *span, *behind)
             found = await self._conn.fetch(STANDING, *values)
             found += await self._conn.fetch(YET_TO_STAND, *values, targets)
-            rows += [QueueRow(Position(*row[:5]), *row[5:]) for row in map(tuple, found)]
+            rows += [BoardRow(Position(*row[:5]), *row[5:]) for row in map(tuple, found)]
         return rows
 
     async def unjudged(
         self, wanted: Sequence[object], spans: Sequence[Span], after: Position | None
-    ) -> list[QueueRow]:
+    ) -> list[BoardRow]:
         """Return all rows that must be judged now, as far as they are wanted."""
         *filters, _, priorities = wanted
         found = await self._conn.fetch(UNJUDGED, *filters, priorities, self._mark)
@@ -126,12 +115,12 @@ class Clocks:
         for record in await self._conn.fetch(TICKETS, list(queued)):
             ticket = Ticket(**{name: record[name] for name in Ticket.model_fields})
             clock = clock_of(self._bundle.sla, ticket, read_clock(record["clock"]))
-            row = self._judged(ticket, queue_place(self._bundle, clock, ticket), queued[ticket.id])
+            row = self._judged(ticket, board_place(self._bundle, clock, ticket), queued[ticket.id])
             if _is_within(row.position, spans, after):
                 rows.append(row)
         return rows
 
-    def _judged(self, ticket: Ticket, place: QueuePlace, queued: asyncpg.Record) -> QueueRow:
+    def _judged(self, ticket: Ticket, place: BoardPlace, queued: asyncpg.Record) -> BoardRow:
         position = Position(
             place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority]),
             PRIORITIES.index(ticket.priority),
@@ -140,7 +129,7 @@ class Clocks:
             ticket.id,
         )
         state, contract = ticket.state.value, queued["contract"]
-        return QueueRow(position, state, place.clock_at, contract, place.stands_at)
+        return BoardRow(position, state, place.clock_at, contract, place.stands_at)
 
 
 def _is_within(position: Position, spans: Sequence[Span], after: Position | None) -> bool:

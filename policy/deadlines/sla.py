@@ -72,7 +72,7 @@ def resolution_due(clock: TicketClock, ticket: Ticket) -> Due:
     return due_of(clock, ticket.scheduled_start or ticket.created_at, target)
 
 
-class QueuePlace(NamedTuple):
+class BoardPlace(NamedTuple):
     """What the queue knows of a clock: see the columns of `ticket_queue`."""
 
     clock_at: datetime
@@ -86,14 +86,14 @@ class QueuePlace(NamedTuple):
         return min((self.clock_at - at) // MINUTE + target_minutes, MOST_MINUTES)
 
 
-def queue_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> QueuePlace:
+def board_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> BoardPlace:
     """Return where a ticket's clock puts it in the queue."""
     due = resolution_due(clock, ticket)
     clock_at = due.at - bundle.sla.target_minutes[ticket.priority] * MINUTE
     left = None
     if due.stands_since is not None:
         left = min((due.at - due.stands_since) // MINUTE, MOST_MINUTES)
-    return QueuePlace(clock_at, due.stands_since, left)
+    return BoardPlace(clock_at, due.stands_since, left)
 
 
 def rules_mark(bundle: Bundle) -> int:

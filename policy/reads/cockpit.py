@@ -1,13 +1,15 @@
 """The dispatcher's queue: how its order and its rows follow from the SLA (contract 10.2)."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from policy.deadlines.sla import MINUTE, SlaStatus
+from policy.deadlines.sla import MINUTE, Due, SlaStatus, sla_at
 from policy.model import Priority, State
 from policy.rules.bundle import Bundle
+from policy.rules.sla import STANDARD
+from policy.values import identifier, instant, later
 
 DEFAULT_LIMIT = 200
 PRIORITIES = tuple(Priority)
@@ -35,6 +37,16 @@ class Position(NamedTuple):
     region_weight: int
     newest_first: int
     ticket_id: UUID
+
+
+class BoardRow(NamedTuple):
+    """A ticket in the queue, with what its place there follows from."""
+
+    position: Position
+    state: str
+    clock_at: datetime
+    contract: str | None = None
+    stands_at: datetime | None = None
 
 
 class Span(NamedTuple):
@@ -98,3 +110,52 @@ def delay_attribution(state: State) -> str:
     if state is State.APPROVAL_REQUIRED:
         return "customer"
     return "provider" if state in PROVIDER_STATES else "unknown"
+
+
+def board_row(
+    bundle: Bundle,
+    row: BoardRow,
+    detail: Mapping[str, Any],
+    at: datetime,
+    actions: Mapping[str, object],
+) -> dict[str, Any]:
+    """Return a row of the queue, judged at `at`; `actions` are its last members (contract 10.2).
+
+    `detail` are columns of the ticket, of its site and of its place in the queue.
+    """
+    state, priority = State(row.state), PRIORITIES[row.position.priority_rank]
+    sla = sla_at(bundle, _due(bundle, row, priority), state, at)
+    return {
+        "ticket_id": str(row.position.ticket_id),
+        "state": row.state,
+        "phase": bundle.phase_of[state],
+        "priority": priority.value,
+        "incident_type": detail["incident_type"],
+        "scheduled_start": instant(detail["scheduled_start"]),
+        "escalation_level": sla.escalation_level,
+        "site_region": detail["region"],
+        "site": {
+            "id": str(detail["site_id"]),
+            "name": detail["name"],
+            "city": detail["city"],
+            "region": detail["region"],
+        },
+        "assigned_tech": identifier(detail["assigned_tech_id"]),
+        "last_update_at": instant(detail["audited_at"] or detail["updated_at"]),
+        "last_transition_at": instant(detail["moved_at"] or detail["updated_at"]),
+        "region_weight": row.position.region_weight,
+        "sla_target_minutes": sla.target_minutes,
+        "sla_deadline_at": instant(sla.deadline_at),
+        "sla_timer_remaining_minutes": sla.remaining_minutes,
+        "sla_status": sla.status.value,
+        "sla_timer_remaining": timer_text(sla.remaining_minutes),
+        "sla_delay_attribution": delay_attribution(state),
+        **actions,
+    }
+
+
+def _due(bundle: Bundle, row: BoardRow, priority: Priority) -> Due:
+    contracts = bundle.sla.contracts
+    contract = contracts.get(row.contract or STANDARD, contracts[STANDARD])
+    ends = later(row.clock_at, bundle.sla.target_minutes[priority] * MINUTE)
+    return Due(contract.resolution[priority], ends, row.stands_at)

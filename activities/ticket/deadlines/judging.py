@@ -5,7 +5,7 @@ from uuid import UUID
 import structlog
 
 from policy.clock.ticket_clock import ClockFacts, clock_of, read_clock
-from policy.deadlines.sla import queue_place, rules_mark
+from policy.deadlines.sla import board_place, rules_mark
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Connection
@@ -32,6 +32,6 @@ async def judge(conn: Connection, bundle: Bundle, ticket_id: UUID) -> ClockFacts
     clock = clock_of(bundle.sla, ticket, facts)
     for problem in clock.problems:
         log.warning("sla.problem", ticket_id=str(ticket_id), problem=problem)
-    place = queue_place(bundle, clock, ticket)
+    place = board_place(bundle, clock, ticket)
     await conn.execute(JUDGE, ticket_id, row["changes"], *place, rules_mark(bundle))
     return facts

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from activities.ticket.deadlines.judging import judge
-from api.cockpit.board import Queue, QueueFilter
+from api.cockpit.board import Board, BoardFilter
 from bench.crowd import seed_crowd
 from policy.clock.ticket_clock import read_clock
 from policy.deadlines.sla import rules_mark, sla_of
@@ -267,14 +267,14 @@ async def test_clocks_that_stand_keep_nothing_from_being_read_by_index(
     await owner.execute(VERDICTS, rules_mark(BUNDLE))
     await owner.execute("VACUUM ANALYZE ticket_queue")
     assert await owner.fetchval("SELECT count(*) FROM ticket_queue WHERE stands_at < now()") > 100
-    wanted = QueueFilter(OPEN_STATES, (), None, None, (), ())
+    wanted = BoardFilter(OPEN_STATES, (), None, None, (), ())
     at = await owner.fetchval("SELECT date_trunc('milliseconds', now())")
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT set_config('dispatch.tenant', 'default', true)")
         reader, after = Explaining(conn), None
         for _ in range(3):
-            queue = Queue(cast("Connection", reader), BUNDLE, wanted, at)
-            after = (await queue.page(spans_of(BUNDLE, ()), after, 50))[-1].position
+            board = Board(cast("Connection", reader), BUNDLE, wanted, at)
+            after = (await board.page(spans_of(BUNDLE, ()), after, 50))[-1].position
     scans = [scan for plan in reader.plans for scan in scans_of(plan)]
     seen = {(scan["Node Type"], scan["Relation Name"]) for scan in scans}
     assert "Seq Scan" not in {kind for kind, _ in seen}, seen

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from activities.ticket.statements import ENGAGEMENTS
-from api.cockpit.board import Queue, QueueFilter
+from api.cockpit.board import Board, BoardFilter
 from bench.crowd import INCIDENTS, seed_crowd
 from policy.deadlines.sla import SlaStatus
 from policy.model import Priority, State
@@ -75,9 +75,9 @@ async def reader(crowd: Connection, pool: Pool) -> AsyncIterator[Explaining]:
         yield Explaining(conn)
 
 
-async def filters(owner: Connection) -> dict[str, QueueFilter]:
+async def filters(owner: Connection) -> dict[str, BoardFilter]:
     """Return one filter of each kind, and the open queue."""
-    base = QueueFilter(OPEN_STATES, (), None, None, (), ())
+    base = BoardFilter(OPEN_STATES, (), None, None, (), ())
     ticket = await owner.fetchrow(
         "SELECT account_id, site_id, assigned_tech_id FROM tickets"
         " WHERE assigned_tech_id IS NOT NULL AND state NOT IN ('CLOSED', 'CANCELLED') LIMIT 1"
@@ -86,13 +86,13 @@ async def filters(owner: Connection) -> dict[str, QueueFilter]:
     account, site, technician = cast("Sequence[UUID]", tuple(ticket))
     return {
         "everything": base,
-        "a state": QueueFilter((State.SCHEDULED,), (), None, None, (), ()),
-        "a priority": QueueFilter(OPEN_STATES, (Priority.URGENT,), None, None, (), ()),
-        "an account": QueueFilter(OPEN_STATES, (), (account,), None, (), ()),
-        "a site": QueueFilter(OPEN_STATES, (), None, (site,), (), ()),
-        "a technician": QueueFilter(OPEN_STATES, (), None, None, (technician,), ()),
-        "an incident type": QueueFilter(OPEN_STATES, (), None, None, (), INCIDENTS[:1]),
-        "states of which one priority has none": QueueFilter(
+        "a state": BoardFilter((State.SCHEDULED,), (), None, None, (), ()),
+        "a priority": BoardFilter(OPEN_STATES, (Priority.URGENT,), None, None, (), ()),
+        "an account": BoardFilter(OPEN_STATES, (), (account,), None, (), ()),
+        "a site": BoardFilter(OPEN_STATES, (), None, (site,), (), ()),
+        "a technician": BoardFilter(OPEN_STATES, (), None, None, (technician,), ()),
+        "an incident type": BoardFilter(OPEN_STATES, (), None, None, (), INCIDENTS[:1]),
+        "states of which one priority has none": BoardFilter(
             (State.NEW, State.TRIAGED), (), None, None, (), INCIDENTS[:2]
         ),
     }
@@ -104,11 +104,11 @@ async def test_any_filter_and_any_page_is_read_by_index(
 ) -> None:
     at = await crowd.fetchval("SELECT date_trunc('milliseconds', now())")
     for name, wanted in (await filters(crowd)).items():
-        queue = Queue(cast("Connection", reader), BUNDLE, wanted, at)
+        board = Board(cast("Connection", reader), BUNDLE, wanted, at)
         after = None
         for number in range(PAGES):
             reader.plans.clear()
-            rows = await queue.page(spans_of(BUNDLE, statuses), after, LIMIT)
+            rows = await board.page(spans_of(BUNDLE, statuses), after, LIMIT)
             scans = [node for plan in reader.plans for node in scans_of(plan)]
             assert {scan["Node Type"] for scan in scans} <= BY_INDEX, (name, number, scans)
             read = sum(map(rows_read, scans))
