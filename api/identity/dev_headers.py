@@ -10,6 +10,7 @@ from api.identity.identity import (
     MAX_ACTOR_ID_LENGTH,
     Identity,
     IdScope,
+    is_actor_id,
     read_actor_type,
     read_ids,
     read_role,
@@ -26,8 +27,10 @@ def identify(headers: Headers, aliases: Mapping[str, Role]) -> Identity:
     missing = [name for name, sent in zip(REQUIRED, (actor_id, role), strict=True) if not sent]
     if missing:
         raise MissingActorError(f"Missing: {', '.join(missing)}.")
-    if len(actor_id) > MAX_ACTOR_ID_LENGTH or "\0" in actor_id:
-        raise InvalidActorError(f"X-Actor-Id must have 1 to {MAX_ACTOR_ID_LENGTH} characters.")
+    if not is_actor_id(actor_id):
+        raise InvalidActorError(
+            f"X-Actor-Id must have 1 to {MAX_ACTOR_ID_LENGTH} characters, no control characters."
+        )
     actor_type = headers.get("x-actor-type", "").strip() or None
     return Identity(
         actor_id=actor_id,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
+from unicodedata import category
 from uuid import UUID
 
 from api.wire.errors import InvalidClaimsError, UnknownRoleError
@@ -13,6 +14,7 @@ from policy.values import parse_uuid
 MAX_ACTOR_ID_LENGTH: Final = 200
 DEFAULT_TENANT: Final = "default"
 _EVERYTHING: Final = "*"
+_CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 IdScope: TypeAlias = frozenset[UUID] | None
 """Ids an actor may touch; None is `*`."""
@@ -42,6 +44,15 @@ class Identity:
             site_ids=site_ids,
             technician_id=self.technician_id,
         )
+
+
+def is_actor_id(text: str) -> bool:
+    """Whether a trimmed text can name an actor: of its length, and without control characters.
+
+    An identity is signed, logged and shown; nothing in it may pass for the end of it.
+    """
+    fits = 1 <= len(text) <= MAX_ACTOR_ID_LENGTH
+    return fits and not any(category(each) in _CONTROLS for each in text)
 
 
 def read_role(value: object, aliases: Mapping[str, Role]) -> Role:

@@ -14,6 +14,7 @@ from api.identity.identity import (
     MAX_ACTOR_ID_LENGTH,
     Identity,
     IdScope,
+    is_actor_id,
     read_actor_type,
     read_ids,
     read_role,
@@ -92,8 +93,10 @@ def _number(claims: Claims, name: str) -> float:
 def _subject(claims: Claims) -> str:
     value = claims.get("sub")
     subject = value.strip() if isinstance(value, str) else ""
-    if not 1 <= len(subject) <= MAX_ACTOR_ID_LENGTH or "\0" in subject:
-        raise InvalidClaimsError(f"The claim sub must have 1 to {MAX_ACTOR_ID_LENGTH} characters.")
+    if not is_actor_id(subject):
+        raise InvalidClaimsError(
+            f"The claim sub must have 1 to {MAX_ACTOR_ID_LENGTH} characters, no control characters."
+        )
     return subject
 
 
