@@ -56,7 +56,7 @@ class Pipeline:
     async def identify(self, headers: Headers, trail: Trail) -> Identity:
         """Return who calls, or raise the error of an unknown caller (step 3)."""
         identity = await self._authenticator.authenticate(headers)
-        trail.identify(identity)
+        trail.identify(identity.actor_type, identity.actor_id, identity.actor_role)
         return identity
 
     async def admit(self, call: Call) -> Actor:

@@ -17,8 +17,7 @@ from api.openapi.parts import (
     query_parameter,
 )
 from api.openapi.shapes import TEXT, reference
-from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
-from api.routes.evidence import VARIANTS
+from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH, VARIANTS
 from policy.codes import Code
 
 _TICKET_CODES = (Code.INVALID_TICKET_ID, Code.FORBIDDEN_SCOPE, Code.TICKET_NOT_FOUND)

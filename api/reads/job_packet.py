@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from api.reads.evidence_links import link_url
+from api.reads.evidence_links import THUMBNAIL, link_url
 from api.reads.ticket import evidence_items, timeline_events
 from api.reads.tools import ReadRequest
 from api.reads.view import Seen, reading, visible_ticket
-from api.routes.evidence import THUMBNAIL
 from api.wire.errors import ApiError
 from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.autonomy.model import AutonomyRow

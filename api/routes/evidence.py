@@ -7,7 +7,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.gateway import Gateway, admitted, gateway_of, path_ticket_id
-from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
+from api.reads.evidence_links import LINK_PATH, ORIGINAL, REDACTED, UPLOAD_PATH, VARIANTS
 from api.reads.view import reading, visible_ticket
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
@@ -20,7 +20,6 @@ from policy.values import format_datetime, identifier, parse_uuid
 from records.evidence.keeping import Progress, StoreUnavailableError, file_name
 from runtime.postgres.pool import DATABASE_FAULTS, Connection
 
-ORIGINAL, REDACTED, THUMBNAIL = VARIANTS = ("original", "redacted", "thumbnail")
 # Who may see what was redacted.
 UNREDACTED_READERS = frozenset({Role.AUDIT, Role.APPROVER})
 UPLOADED = """

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from api.identity.identity import Identity
 from api.wire.context import RequestContext
 
 UNMATCHED = "UNMATCHED"
@@ -28,8 +27,8 @@ class Trail:
     is_command: bool = False
     counted: bool = False
 
-    def identify(self, identity: Identity) -> None:
+    def identify(self, actor_type: str, actor_id: str, actor_role: str) -> None:
         """Remember who calls."""
-        self.actor_type = identity.actor_type
-        self.actor_id = identity.actor_id
-        self.actor_role = identity.actor_role
+        self.actor_type = actor_type
+        self.actor_id = actor_id
+        self.actor_role = actor_role

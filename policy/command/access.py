@@ -1,4 +1,4 @@
-"""Scope and technician binding: whose ticket an actor may touch (contract 4.6, 4.7)."""
+"""Scope: whose accounts and sites an actor may touch (contract 4.6)."""
 
 from uuid import UUID
 

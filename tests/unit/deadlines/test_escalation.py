@@ -13,10 +13,10 @@ from policy.deadlines.sla import Deadline, deadlines
 from policy.deadlines.steps import Step, due_steps, lateness_ms, messages, open_steps
 from policy.model import Priority, State, Ticket
 from policy.rules.bundle import Bundle, BundleError, load_bundle
-from policy.rules.escalation import Ladder, QuietHours
+from policy.rules.escalation import HOLD_EXPIRY, SLA_KINDS, Ladder, QuietHours
 from runtime.bundle import installed_bundle
 from runtime.settings import load_settings
-from tests.unit.facts_builder import NOW, bundle, ticket
+from tests.unit.facts_builder import NOW, bundle, hold, ticket
 from tests.unit.payloads import uuid_of
 
 MINUTE = timedelta(minutes=1)
@@ -73,6 +73,28 @@ def test_an_approval_is_reminded_of_and_expires() -> None:
     assert due[REMINDER, 1] == NOW + 4 * HOUR
     assert due["approval_expiry", 1] == NOW + 24 * HOUR
     assert REMINDER not in {kind for kind, _ in kinds(ticket(State.IN_PROGRESS))}
+
+
+def test_every_shipped_ladder_has_its_first_step_when_it_is_meant_to() -> None:
+    """A ladder that is added wants its line here."""
+    window_end = ticket(State.DISPATCHED).scheduled_end
+    assert window_end is not None
+    first = {
+        "stuck_scheduling": (State.READY_TO_SCHEDULE, HOUR),
+        REMINDER: (State.APPROVAL_REQUIRED, 4 * HOUR),
+        "approval_expiry": (State.APPROVAL_REQUIRED, 24 * HOUR),
+        "technician_no_show": (State.DISPATCHED, window_end - NOW),
+    }
+    assert {*first, *SLA_KINDS} == set(bundle().escalation.ladders)
+    for kind, (state, after) in first.items():
+        assert kinds(ticket(state))[kind, 1] - NOW == after
+
+
+def test_every_deadline_is_a_step_of_a_ladder_or_the_end_of_a_hold() -> None:
+    known = {HOLD_EXPIRY, *bundle().escalation.ladders}
+    for state in State:
+        ahead = deadlines(bundle(), ticket(state), NOW, hold())
+        assert {each.kind for each in ahead} <= known
 
 
 def test_the_shipped_sla_ladders_raise_each_level_once() -> None:
