@@ -25,9 +25,9 @@ from policy.ticket.facts import (
     Approval,
     CompletionContext,
     Duplicate,
+    NamedTicket,
     PastTransition,
     Snapshot,
-    Subject,
 )
 from runtime.postgres.pool import Connection
 
@@ -172,7 +172,7 @@ class TicketGathering(Gathering):
         ticket = await self.conn.fetchrow(statements.SUBJECT, asked.ticket_id)
         return {
             "control": AutonomyControl(**row) if row else None,
-            "subject": Subject(**ticket) if ticket else None,
+            "named_ticket": NamedTicket(**ticket) if ticket else None,
         }
 
     async def approved_increase(self) -> Found:

@@ -116,10 +116,10 @@ def autonomy_shape(row: UpsertAutonomy) -> dict[str, Any]:
 def _ticket_denial(case: Case[Any, ControlPayload]) -> Denial | None:
     if case.payload.scope_type is not Scope.TICKET:
         return None
-    subject = case.facts.subject
-    if subject is None:
+    ticket = case.facts.named_ticket
+    if ticket is None:
         return Denial(code=Code.TICKET_NOT_FOUND)
-    return scope_denial(case.actor, subject.account_id, subject.site_id)
+    return scope_denial(case.actor, ticket.account_id, ticket.site_id)
 
 
 def _said(case: Case[Any, ControlPayload], *, paused: bool) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class CompletionContext(Frozen):
     request: Mapping[str, Any]
 
 
-class Subject(Frozen):
+class NamedTicket(Frozen):
     """Where the ticket belongs that a tool without a ticket route names."""
 
     account_id: UUID
@@ -128,7 +128,7 @@ class TicketFacts(Facts):
     twin: Evidence | None = None
     stored: StoredObject | None = None
     control: AutonomyControl | None = None
-    subject: Subject | None = None
+    named_ticket: NamedTicket | None = None
     outbox: OutboxRow | None = None
     approved_increase_cents: int = 0
     past: Past = Past()

@@ -19,7 +19,7 @@ from policy.rules.bundle import Bundle, load_bundle
 from policy.ticket.case import TicketCase
 from policy.ticket.checks import JUDGE
 from policy.ticket.effects import TicketEffects
-from policy.ticket.facts import Approval, CompletionContext, Subject, TicketFacts
+from policy.ticket.facts import Approval, CompletionContext, NamedTicket, TicketFacts
 from tests.unit.payloads import (
     ACCOUNT,
     APPROVAL,
@@ -144,7 +144,7 @@ def facts(the_ticket: Ticket | None, **overrides: Any) -> TicketFacts:  # noqa: 
         "stored": StoredObject(
             size_bytes=7, sha256=SHA256, content_type="image/jpeg", version_id="v1"
         ),
-        "subject": Subject(account_id=ACCOUNT, site_id=SITE),
+        "named_ticket": NamedTicket(account_id=ACCOUNT, site_id=SITE),
         "outbox": OutboxRow(
             id=OUTBOX,
             status="DEAD_LETTER",

@@ -106,12 +106,12 @@ def test_a_rollback_of_what_was_never_paused_is_recorded() -> None:
 
 
 def test_a_ticket_control_needs_the_ticket_within_scope() -> None:
-    unknown = denied(judge(PAUSE, payload=TICKET_SCOPE, subject=None))
+    unknown = denied(judge(PAUSE, payload=TICKET_SCOPE, named_ticket=None))
     assert unknown.code is Code.TICKET_NOT_FOUND
     far = actor(account_ids=frozenset({UUID(int=99)}))
     denial = denied(judge(PAUSE, payload=TICKET_SCOPE, who=far))
     assert denial.details == {"scope_field": "account_id", "target_id": str(ACCOUNT)}
-    allowed(judge(PAUSE, payload=INCIDENT, who=far, subject=None))
+    allowed(judge(PAUSE, payload=INCIDENT, who=far, named_ticket=None))
 
 
 def message(**fields: Any) -> OutboxRow:  # noqa: ANN401  columns
