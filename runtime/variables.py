@@ -53,6 +53,8 @@ class Variables(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     api_url: HttpUrl = "http://127.0.0.1:8080"
+    api_trusted_hosts: Words = ()
+    """Under which names, besides loopback and its own, a development gateway answers."""
     token: Secret | None = None
     """Identifies the commands of `dispatch` and its MCP server."""
     rate_limits: Flag = True
@@ -93,6 +95,8 @@ class Variables(BaseSettings):
     auth_jwt_audience: str | None = None
     auth_jwt_algorithms: Algorithms = ()
     auth_jwt_leeway_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
+    auth_automation_claim: str | None = None
+    """The claim that is true in the token of a client that acts without a person."""
 
     intake_identity_confidence_threshold: Percent = 85
     intake_classification_confidence_threshold: Percent = 85

@@ -230,7 +230,7 @@ class Pipeline:
             request_id=call.context.request_id or "",
             request_hash=digest,
             payload=call.body if isinstance(call.body, dict) else {},
-            automated=call.context.automated,
+            automated=call.trail.automated,
             correlation_id=call.context.correlation_id,
             trace_id=call.context.trace.trace_id,
             submitted_at=datetime.now(UTC),

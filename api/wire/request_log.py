@@ -25,6 +25,8 @@ class Trail:
     actor_type: str | None = None
     actor_id: str | None = None
     actor_role: str | None = None
+    tenant_id: str | None = None
+    automated: bool = False
     is_command: bool = False
     counted: bool = False
 
@@ -33,3 +35,5 @@ class Trail:
         self.actor_type = identity.actor_type
         self.actor_id = identity.actor_id
         self.actor_role = identity.actor_role
+        self.tenant_id = identity.tenant_id
+        self.automated = self.context.automated or identity.automated

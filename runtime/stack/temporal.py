@@ -23,6 +23,8 @@ _DYNAMIC_CONFIG = (
     "system.enableActivityEagerExecution=true",
     # A dev server would read the list of search attributes from its database at every use of one.
     "system.forceSearchAttributesCacheRefreshOnRead=false",
+    # Its HTTP twin, on a random port, would serve any page whose name was made to lead here.
+    'frontend.httpAllowedHosts=["127.0.0.1"]',
 )
 _PROBE_TIMEOUT_SECONDS = 2.0
 
