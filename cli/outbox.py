@@ -4,13 +4,11 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
 import structlog
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from cli.output import DataDir, run, settings
+from cli.output import DataDir, Terminal, run, settings, tell, tell_json
 from cli.rows import tenant_transaction
 from policy.delivery.retry import OutboxStatus
 from policy.values import format_datetime
@@ -49,9 +47,9 @@ def run_outbox(
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     result = run(deliver(chosen, times)).answer()
     if as_json:
-        typer.echo(orjson.dumps(result).decode())
+        tell_json(result, indent=False)
     else:
-        typer.echo(", ".join(f"{name} {value}" for name, value in result.items()))
+        tell(", ".join(f"{name} {value}" for name, value in result.items()))
 
 
 @app.command("list", short_help="Show messages, the newest first")
@@ -71,9 +69,9 @@ def list_outbox(
     """
     rows = run(_listed(settings(data_dir), tenant, status, limit))
     if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        tell_json(rows)
     else:
-        Console().print(_table(rows))
+        Terminal().print(_table(rows))
 
 
 async def _listed(

@@ -135,6 +135,8 @@ class Variables(BaseSettings):
     metrics_sink_path: Path | None = None
     alerts_sink_path: Path | None = None
     ops_public: Flag = False
+    ops_tenant: str | None = None
+    """The tenant whose operators see the metrics and alerts of every tenant."""
     alert_window_minutes: Natural = 0
     alert_stuck_scheduling_minutes: Natural = 60
     alert_stuck_scheduling_count_threshold: Positive = 5
@@ -150,6 +152,8 @@ class Variables(BaseSettings):
     sms_webhook_secret: Secret | None = None
     """Checks what the SMS provider sends us; none: those routes do not exist."""
     sms_webhook_tenant: str = "default"
+    webhook_hosts: Words = ()
+    """Subscribers that production may reach though their addresses are not public."""
     outbox_max_attempts: Positive = 6
     outbox_batch_limit: Positive = 20
     outbox_retry_base_ms: Natural = 5000

@@ -138,7 +138,7 @@ class Pipeline:
 
     async def _repeat(self, call: Call, actor: Actor, found: Found, digest: str) -> Answer:
         """Answer a key that was used before: with its stored answer, or refuse its misuse."""
-        if found.idem_hash != digest or found.idem_tenant != actor.tenant_id:
+        if found.idem_hash != digest:
             denial = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
             await self._refuse(call, actor, denial)
             raise refusal(denial)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.context import read_context
-from api.wire.counters import Counters
+from api.wire.counters import TenantCounters
 from api.wire.errors import ApiError
 from api.wire.request_log import UNMATCHED, Trail
 from policy.codes import CODES, Code
@@ -43,7 +43,7 @@ class Serving:
     """The outermost layer: reads the context, completes the headers, writes one log record."""
 
     def __init__(
-        self, app: ASGIApp, security_headers: Mapping[str, str], counters: Counters
+        self, app: ASGIApp, security_headers: Mapping[str, str], counters: TenantCounters
     ) -> None:
         self._app = app
         self._security_headers = dict(security_headers)
@@ -76,13 +76,14 @@ class Serving:
     def _count(self, scope: Scope, trail: Trail, status: int, seconds: float) -> None:
         if not status:  # the caller left before there was an answer
             return
-        if not trail.counted:
-            self._counters.request(scope["method"], trail.endpoint, status)
-        if trail.error_code is not None:
-            self._counters.error(trail.error_code)
-        if trail.replay:
-            self._counters.replays += 1
-        self._counters.duration(scope["method"], trail.endpoint, seconds)
+        for counters in self._counters.counting(trail.tenant_id):
+            if not trail.counted:
+                counters.request(scope["method"], trail.endpoint, status)
+            if trail.error_code is not None:
+                counters.error(trail.error_code)
+            if trail.replay:
+                counters.replay()
+            counters.duration(scope["method"], trail.endpoint, seconds)
 
     def _complete(self, headers: MutableHeaders, trail: Trail) -> None:
         for name, value in self._security_headers.items():
