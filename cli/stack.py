@@ -35,6 +35,10 @@ def up(
             help="Port of the API; a free one if it is taken.",
         ),
     ] = PREFERRED_PORTS.api,
+    *,
+    ui: Annotated[
+        bool, typer.Option("--ui/--no-ui", help="Temporal's UI, which asks nobody who they are.")
+    ] = True,
 ) -> None:
     """Start the whole stack and keep it running until Ctrl-C.
 
@@ -44,7 +48,7 @@ def up(
     """
     stack = EmbeddedStack(
         data_dir,
-        ports=replace(PREFERRED_PORTS, api=port),
+        ports=replace(PREFERRED_PORTS, api=port, ui=PREFERRED_PORTS.ui if ui else None),
         environ=os.environ,
         report=lambda message: tell(f"{PREFIX} {message}"),
     )

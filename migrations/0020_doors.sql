@@ -18,3 +18,15 @@ LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 SET search_path = public, pg_temp AS
      WHERE k.tenant_id = current_setting('dispatch.tenant', true)
        AND k.actor_id = p_actor AND k.endpoint = p_endpoint AND k.request_id = p_request
 $$;
+
+-- What personal data is redacted under in audit payloads: who holds a dossier cannot try all phone numbers.
+INSERT INTO installation_keys (name, key)
+VALUES ('redaction', sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())))
+ON CONFLICT (name) DO NOTHING;
+
+CREATE OR REPLACE FUNCTION redaction_key() RETURNS bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT key FROM installation_keys WHERE name = 'redaction'
+$$;
+REVOKE ALL ON FUNCTION redaction_key FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION redaction_key TO dispatch_app;

@@ -35,7 +35,7 @@ class OwnHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if scope["type"] == "http" and not self._is_own(Headers(scope=scope)):
+        if scope["type"] == "http" and not self._is_own(scope["method"], Headers(scope=scope)):
             trail = trail_of(Request(scope))
             error = AuthRequiredError(REFUSED)
             trail.error_code, trail.message = error.code, error.message
@@ -43,10 +43,12 @@ class OwnHosts:
         else:
             await self._app(scope, receive, send)
 
-    def _is_own(self, headers: Headers) -> bool:
+    def _is_own(self, method: str, headers: Headers) -> bool:
         hosts = {host.strip().lower() for host in headers.getlist("host")}
         if len(hosts) != 1 or not self._is_trusted(host := hosts.pop()):
             return False
+        if method == "OPTIONS":  # a browser's own question, without effect; its route answers it
+            return True
         return all(self._may_ask(origin, host) for origin in headers.getlist("origin"))
 
     def _may_ask(self, origin: str, host: str) -> bool:

@@ -198,7 +198,9 @@ class Model:
     def _audit_row(self, command: Command, seen: Seen, effects: Effects, ticket: Ticket) -> Row:
         chain = self.audit[ticket.id]
         last = chain[-1] if chain else {}
-        head = Chain(last.get("seq"), last.get("hash"), last.get("created_at"))
+        head = Chain(
+            last.get("seq"), last.get("hash"), last.get("created_at"), self.world.redaction_key
+        )
         actor = command.actor
         event = {
             "id": seen.audit_id,

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -12,7 +13,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from runtime.stack import EmbeddedStack, PartName
+from runtime.stack import EmbeddedStack, PartName, Ports
 from runtime.stack.ports import LOOPBACK
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -112,6 +113,19 @@ async def test_the_engines_http_port_knows_no_foreign_host(stack: EmbeddedStack)
             except httpx.HTTPError:  # gRPC
                 continue
             assert answer.status_code in REFUSED, port
+
+
+async def test_without_a_ui_no_page_can_be_led_to_one(tmp_path: Path) -> None:
+    ports = Ports(ui=None)
+    async with EmbeddedStack(tmp_path, parts={PartName.TEMPORAL}, ports=ports) as headless:
+        assert "Temporal UI" not in headless.urls
+        for port in listeners(headless, PartName.TEMPORAL):
+            async with httpx.AsyncClient(timeout=5) as client:
+                try:
+                    answer = await client.get(f"http://{LOOPBACK}:{port}/", headers=REBOUND)
+                except httpx.HTTPError:  # gRPC
+                    continue
+                assert "html" not in answer.headers.get("content-type", "")
 
 
 async def test_the_database_lets_nobody_in_without_a_password(stack: EmbeddedStack) -> None:
