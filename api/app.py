@@ -27,7 +27,7 @@ from api.routes.sms import sms_routes
 from api.routes.tools import tool_routes
 from api.routes.tools_by_name import surface_routes
 from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from api.wire.own_hosts import OwnHosts
 from api.wire.serving import Route, Serving, not_found, served, trail_of
 from policy.codes import CODES, Code
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> ASGIApp:
     bundle = installed_bundle(settings)
     authenticator = Authenticator(settings, bundle.role_aliases)
     tracing = open_tracing(settings, "dispatch-api")
-    counters = TenantCounters(settings.alert_window_minutes)
+    counters = Counters(settings.alert_window_minutes)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from api.ops.alerts import Alerts
 from api.ops.health import Health
 from api.reads.surface import ToolSurface
 from api.reads.tools import ReadTools
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from api.wire.errors import ApiError
 from api.wire.serving import trail_of
 from policy.billing.price_list import PriceList
@@ -34,7 +34,7 @@ class Gateway:
     pipeline: Pipeline
     reads: ReadTools
     health: Health
-    counters: TenantCounters
+    counters: Counters
     alerts: Alerts
     surface: ToolSurface
     pool: Pool

@@ -16,7 +16,7 @@ from api.reads.job_packet import JobPackets
 from api.reads.surface import ToolSurface
 from api.reads.ticket import TicketReads
 from api.reads.tools import ReadTools
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from policy.billing.price_list import load_price_list
 from policy.rules.bundle import Bundle
 from records.dossier.builder import open_dossiers
@@ -37,7 +37,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     bundle: Bundle,
     authenticator: Authenticator,
     tracing: Tracing,
-    counters: TenantCounters,
+    counters: Counters,
 ) -> Gateway:
     """Open what the gateway owns; `stack` closes it."""
     url = settings.database_url.get_secret_value()
@@ -56,7 +56,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     surface = ToolSurface(bundle, health)
     store = EvidenceStore(settings)
     stack.callback(store.close)
-    await stack.enter_async_context(metrics_sink(settings.metrics_sink_path, counters.whole))
+    await stack.enter_async_context(metrics_sink(settings.metrics_sink_path, counters))
     return Gateway(
         settings=settings,
         bundle=bundle,

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from api.wire.counters import Commit, TenantCounters
+from api.wire.counters import Commit, Counters
 from contracts.command import NOTIFY_CHANNEL
 from policy.command.message import Command
 from runtime.postgres.pool import DATABASE_FAULTS, Connection, Pool, listening_connection
@@ -41,7 +41,7 @@ class Outcomes:
     command of this process is counted once, even if its outcome comes when nobody waits any more.
     """
 
-    def __init__(self, pool: Pool, url: str, counters: TenantCounters) -> None:
+    def __init__(self, pool: Pool, url: str, counters: Counters) -> None:
         self._pool = pool
         self._url = url
         self._counters = counters

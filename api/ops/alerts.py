@@ -8,7 +8,7 @@ import orjson
 
 from api.ops.health import SERVICE
 from api.ops.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from policy.codes import Code
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import STUCK as STUCK_SCHEDULING
@@ -55,9 +55,7 @@ COUNTED_CODES = {
 class Alerts:
     """Compares what this process counted, and what rests in the database, with the thresholds."""
 
-    def __init__(
-        self, settings: Settings, bundle: Bundle, counters: TenantCounters, pool: Pool
-    ) -> None:
+    def __init__(self, settings: Settings, bundle: Bundle, counters: Counters, pool: Pool) -> None:
         self._settings = settings
         self._bundle = bundle
         self._counters = counters

@@ -38,11 +38,11 @@ async def _prometheus(request: Request) -> Answer:
 
 def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
     """Return the metrics that a tenant may see, this request among them."""
-    tenants, trail = gateway_of(request).counters, trail_of(request)
-    for each in tenants.counting(trail.tenant_id):
+    whole, trail = gateway_of(request).counters, trail_of(request)
+    for each in whole.counting(trail.tenant_id):
         each.request(request.method, trail.endpoint, OK)
     trail.counted = True
-    counters = tenants.seen_by(tenant_id)
+    counters = whole.seen_by(tenant_id)
     if media_type == JSON:
         return json_answer(OK, json_metrics(counters))
     content, content_type = exposition(counters, media_type)

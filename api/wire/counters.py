@@ -96,7 +96,11 @@ class Durations:
 
 
 class Counters:
-    """Committed facts and requests that this process has seen. `changes` rises with each."""
+    """Committed facts and requests that this process has seen. `changes` rises with each.
+
+    What a tenant did is also counted in its share. A tenant sees that, and what nobody in
+    particular did: probes, unknown routes, and callers that could not be identified.
+    """
 
     def __init__(
         self, window_minutes: int = 0, clock: Callable[[], float] = time.monotonic
@@ -112,6 +116,19 @@ class Counters:
         self.durations = Durations()
         self._recent = Recent(window_minutes * 60, clock) if window_minutes else None
         self._fresh = partial(Counters, window_minutes, clock)
+        self._shares: dict[str | None, Counters] = {}
+
+    def counting(self, tenant_id: str | None) -> Iterator["Counters"]:
+        """Yield the counters that what a tenant, or nobody, did is counted in."""
+        yield self
+        yield self._shares.setdefault(tenant_id, self._fresh())
+
+    def seen_by(self, tenant_id: str | None) -> "Counters":
+        """Return what a tenant may see; None: the whole."""
+        if tenant_id is None:
+            return self
+        nobodys, own = (self._shares.get(each, self._fresh()) for each in (None, tenant_id))
+        return nobodys + own
 
     def request(self, method: str, endpoint: str, status: int) -> None:
         """Count a request."""
@@ -188,34 +205,6 @@ class Counters:
             "dispatch_assignments_with_snapshot_total": self.with_snapshot,
             "dispatch_assignments_without_snapshot_total": self.without_snapshot,
         }
-
-
-class TenantCounters:
-    """The counters of the whole process, and each tenant's share of them.
-
-    A tenant sees its own share and what nobody in particular did: probes, unknown routes, and
-    callers that could not be identified.
-    """
-
-    def __init__(self, window_minutes: int = 0) -> None:
-        self.whole = Counters(window_minutes)
-        self._fresh = partial(Counters, window_minutes)
-        self._nobodys = self._fresh()
-        self._shares: dict[str, Counters] = {}
-
-    def counting(self, tenant_id: str | None) -> Iterator[Counters]:
-        """Yield the counters that what a tenant, or nobody, did is counted in."""
-        yield self.whole
-        if tenant_id is None:
-            yield self._nobodys
-        else:
-            yield self._shares.setdefault(tenant_id, self._fresh())
-
-    def seen_by(self, tenant_id: str | None) -> Counters:
-        """Return what a tenant may see; None: the whole."""
-        if tenant_id is None:
-            return self.whole
-        return self._nobodys + self._shares.get(tenant_id, self._fresh())
 
 
 def _by_code(counts: Counter[str]) -> list[dict[str, Any]]:

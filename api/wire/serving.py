@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.context import read_context
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from api.wire.errors import ApiError
 from api.wire.request_log import UNMATCHED, Trail
 from policy.codes import CODES, Code
@@ -43,7 +43,7 @@ class Serving:
     """The outermost layer: reads the context, completes the headers, writes one log record."""
 
     def __init__(
-        self, app: ASGIApp, security_headers: Mapping[str, str], counters: TenantCounters
+        self, app: ASGIApp, security_headers: Mapping[str, str], counters: Counters
     ) -> None:
         self._app = app
         self._security_headers = dict(security_headers)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.wire.answers import Answer, json_answer
-from api.wire.counters import TenantCounters
+from api.wire.counters import Counters
 from api.wire.serving import Serving, served
 
 ROUTES = ("/tickets/{ticketId}", "/tickets/{ticketId}/close", "/health", "/health/live")
@@ -21,7 +21,7 @@ def gateway() -> Serving:
     app = FastAPI(redirect_slashes=False)
     for path in ROUTES:
         app.add_api_route(path, served(path, answered), response_class=Response)
-    return Serving(app, {}, TenantCounters(0))
+    return Serving(app, {}, Counters(0))
 
 
 async def get(path: str) -> httpx.Response:
