@@ -1,14 +1,12 @@
 """`dispatch outbox run` and `list`: delivering by hand, and what waits or failed."""
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import structlog
 import typer
 from rich.table import Column, Table
 
-from cli.output import DataDir, Terminal, run, settings, tell, tell_json
+from cli.output import DataDir, Terminal, run, say_records, settings, tell, tell_json
 from cli.rows import tenant_transaction
 from policy.delivery.retry import OutboxStatus
 from policy.values import format_datetime
@@ -44,7 +42,7 @@ def run_outbox(
     """
     chosen = settings(data_dir)
     times = 1 if once else iterations or chosen.outbox_iterations
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    say_records()
     result = run(deliver(chosen, times)).answer()
     if as_json:
         tell_json(result, indent=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine, Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Annotated, TypeVar
 
 import asyncpg
 import orjson
+import structlog
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from structlog.typing import EventDict, WrappedLogger
 
 from policy.printable import escaped, on_one_line, printable
 from policy.rules.bundle import BundleError
@@ -77,6 +80,20 @@ def tell_json(document: object, *, indent: bool = True) -> None:
     """Print a result for programs."""
     option = orjson.OPT_INDENT_2 if indent else 0
     typer.echo(escaped(orjson.dumps(document, default=str, option=option).decode()))
+
+
+def say_records() -> None:
+    """Let the log records of what a command calls go to the terminal, for people."""
+    *prepared, rendered = structlog.get_config()["processors"]
+    structlog.configure(
+        processors=[*prepared, _printable, rendered],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _printable(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
+    texts = {name: on_one_line(text) for name, text in fields.items() if isinstance(text, str)}
+    return {**fields, **texts}
 
 
 def run(work: Coroutine[None, None, Result], *, prefix: str = PREFIX) -> Result:

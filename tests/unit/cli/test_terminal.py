@@ -1,11 +1,13 @@
 """A terminal shows the texts of others, and none of them steers it."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+import structlog
 
 import cli
 from cli import output
@@ -68,6 +70,21 @@ def test_json_says_the_same_and_steers_nothing(
     printed = capsys.readouterr().out
     assert orjson.loads(printed) == document
     assert not STEERING.intersection(printed)
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_log_records_of_a_command_are_shown_without_control_sequences(
+    capsys: pytest.CaptureFixture[str], escape: str
+) -> None:
+    before = structlog.get_config()
+    try:
+        output.say_records()
+        structlog.get_logger().warning("outbox.failed", error=f"the provider says {escape}")
+    finally:
+        structlog.configure(**before)
+    line = capsys.readouterr().err
+    assert "the provider says" in line
+    assert not STEERING.intersection(re.sub(r"\x1b\[\d*m", "", line))
 
 
 def test_tabs_line_feeds_and_every_script_stay() -> None:
