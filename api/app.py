@@ -29,6 +29,7 @@ from api.routes.tools import tool_routes
 from api.routes.tools_by_name import surface_routes
 from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS
 from api.wire.counters import Counters
+from api.wire.own_hosts import OwnHosts
 from api.wire.serving import Route, Serving, is_exact, not_found, served, trail_of
 from policy.codes import CODES, Code
 from policy.rules.bundle import Bundle
@@ -69,7 +70,8 @@ def create_app(settings: Settings) -> ASGIApp:
         handler = served(route.path, route.handler)
         app.add_api_route(route.path, handler, methods=[route.method], response_class=Response)
     production = settings.mode is Mode.PRODUCTION
-    gateway = Serving(app, PRODUCTION_HEADERS if production else SECURITY_HEADERS, counters)
+    guarded = OwnHosts(app, settings) if settings.dev_headers_enabled else app
+    gateway = Serving(guarded, PRODUCTION_HEADERS if production else SECURITY_HEADERS, counters)
     door = AgentsDoor(gateway, bundle)
     app.router.routes.append(AsgiRoute(AGENTS_DOOR, door))
     return gateway

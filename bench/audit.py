@@ -33,6 +33,7 @@ from runtime.postgres.pool import create_pool
 from tests.integration.servers.postgres_server import FASTER_THAN_SAFE, start_cluster
 
 ROWS = 100_000
+REDACTION_KEY = bytes(32)
 QUEUE = "INSERT INTO proof.queue (audit_event_id) SELECT id FROM audit_events ORDER BY seq"
 REQUEST = {
     "priority": "ROUTINE",
@@ -44,7 +45,7 @@ REQUEST = {
 
 def audit_rows() -> list[dict[str, Any]]:
     """Return one long chain of triage events."""
-    head, rows = Chain(None, None, None), []
+    head, rows = Chain(None, None, None, REDACTION_KEY), []
     for _ in range(ROWS):
         event = {
             "id": uuid4(),
@@ -64,7 +65,7 @@ def audit_rows() -> list[dict[str, Any]]:
             "payload": {"request": REQUEST},
         }
         row = chained(event, head, datetime.now(UTC))
-        head = Chain(row["seq"], row["hash"], row["created_at"])
+        head = Chain(row["seq"], row["hash"], row["created_at"], REDACTION_KEY)
         rows.append(row)
     return rows
 

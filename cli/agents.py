@@ -6,6 +6,7 @@ import typer
 
 from cli.identity import AsRole, TokenFile, identity
 from cli.output import DataDir, run, settings
+from contracts.command import AUTOMATION_HEADER
 from policy.rules.bundle import load_bundle
 from runtime.stack import DEFAULT_DATA_DIR
 
@@ -17,6 +18,10 @@ def mcp(
         str, typer.Option("--api-url", help="The gateway; else DISPATCH_API_URL is used.")
     ] = "",
     data_dir: DataDir = DEFAULT_DATA_DIR,
+    *,
+    automation: Annotated[
+        bool, typer.Option("--automation", help="No person decides: obey the autonomy ladder.")
+    ] = False,
 ) -> None:
     """Serve the closed toolset to an MCP client, on standard input and output.
 
@@ -27,4 +32,6 @@ def mcp(
 
     chosen = settings(data_dir)
     who = identity(chosen, role, token_file)
+    if automation:
+        who |= {AUTOMATION_HEADER: "true"}
     run(serve_stdio(load_bundle(), api_url or chosen.api_url, who))

@@ -5,9 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import orjson
-import typer
 
-from cli.output import DataDir, failed, owner_database_url, run, say, settings
+from cli.output import DataDir, failed, owner_database_url, run, say, settings, tell
 from policy.rules.bundle import load_bundle
 from runtime.postgres import bootstrap as installation
 from runtime.postgres.migrate import migrate as apply_migrations
@@ -26,9 +25,9 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     url = _owner_url(settings(data_dir), data_dir)
     applied = run(apply_migrations(url, load_bundle().pairs))
     for path in applied:
-        typer.echo(f"applied {path}")
+        tell(f"applied {path}")
     if not applied:
-        typer.echo("nothing to apply")
+        tell("nothing to apply")
 
 
 def bootstrap(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
@@ -42,7 +41,7 @@ def bootstrap(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     text = orjson.dumps(evidence, option=orjson.OPT_INDENT_2).decode()
     if chosen.bootstrap_evidence_path is not None:
         _write(chosen.bootstrap_evidence_path, text)
-    typer.echo(text)
+    tell(text)
 
 
 async def _bring_up(chosen: Settings, url: str) -> installation.Evidence:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from cli.output import DataDir, Exit, failed, settings
+from cli.output import DataDir, Exit, failed, settings, tell, tell_facts, tell_json
 from policy.dossier.verifier import BadItemError, read_keys, verify
+from policy.printable import on_one_line
 from records.audit.signing_keys import signing_keys
 from runtime.environment import ConfigurationError
 from runtime.stack import DEFAULT_DATA_DIR
@@ -33,17 +33,17 @@ def verify_dossier(
         found = verify(file.read_bytes(), keys)
     except BadItemError as bad:
         if as_json:
-            typer.echo(orjson.dumps({"whole": False, "item": bad.item, "problem": bad.problem}))
+            tell_json({"whole": False, "item": bad.item, "problem": bad.problem}, indent=False)
         else:
-            typer.echo(f"NOT WHOLE: {bad}")
+            tell(on_one_line(f"NOT WHOLE: {bad}"))
         raise typer.Exit(Exit.FAILED) from None
     except (ConfigurationError, ValueError, OSError) as fault:
         raise failed(str(fault)) from None
     if as_json:
-        typer.echo(orjson.dumps({"whole": True, **found}, option=orjson.OPT_INDENT_2))
+        tell_json({"whole": True, **found})
     else:
-        typer.echo("\n".join(f"{name}: {value}" for name, value in found.items()))
-        typer.echo("whole")
+        tell_facts(found)
+        tell("whole")
 
 
 def _configured(data_dir: Path) -> list[str]:

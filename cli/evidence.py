@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from cli.output import DataDir, failed, owner_database_url, run, settings
+from cli.output import DataDir, failed, owner_database_url, run, settings, tell
 from records.evidence.keeping import EvidenceVault, StoreUnavailableError
 from records.evidence.owner_actions import EvidenceActionError, EvidenceActions, Operator
 from records.evidence.store import EvidenceStore
@@ -27,7 +27,7 @@ Name = Annotated[str, typer.Option("--as", help="Who does it; if blank, the syst
 def hold(item: Item, reason: Reason, data_dir: DataDir = DEFAULT_DATA_DIR, name: Name = "") -> None:
     """Place a legal hold. Needs the login that owns the schema, as `dispatch migrate` does."""
     run(_held(data_dir, Operator(name or getpass.getuser(), reason), item, on=True))
-    typer.echo(f"held {item}")
+    tell(f"held {item}")
 
 
 @app.command("release", short_help="Release a legal hold")
@@ -36,7 +36,7 @@ def release(
 ) -> None:
     """Release a legal hold; the retention counts again."""
     run(_held(data_dir, Operator(name or getpass.getuser(), reason), item, on=False))
-    typer.echo(f"released {item}")
+    tell(f"released {item}")
 
 
 @app.command("redact", short_help="Add a redacted copy; the original stays")
@@ -51,7 +51,7 @@ def redact(
 
     The type is told by the file's name.
     """
-    typer.echo(run(_redacted(data_dir, Operator(name or getpass.getuser(), reason), item, file)))
+    tell(run(_redacted(data_dir, Operator(name or getpass.getuser(), reason), item, file)))
 
 
 async def _held(data_dir: Path, operator: Operator, item: UUID, *, on: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.output import DataDir, failed, settings
+from cli.output import DataDir, failed, settings, tell
 from records.audit.signing_keys import VARIABLE, signing_keys
 from runtime.environment import ConfigurationError
 from runtime.key_ring import new_key
@@ -27,7 +27,7 @@ def keygen(
     """
     name = key_id or f"{datetime.now(UTC):%Y-%m-%d}-{secrets.token_hex(2)}"
     try:
-        typer.echo(new_key(name))
+        tell(new_key(name))
     except ValueError as fault:
         raise failed(str(fault)) from None
 
@@ -44,4 +44,4 @@ def public_keys(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         raise failed(str(fault)) from None
     if ring is None:
         raise failed(f"{VARIABLE} is not set: nothing is signed here")
-    typer.echo("\n".join(ring.public_entries()))
+    tell("\n".join(ring.public_entries()))

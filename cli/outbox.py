@@ -1,16 +1,12 @@
 """`dispatch outbox run` and `list`: delivering by hand, and what waits or failed."""
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
-import structlog
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from cli.output import DataDir, run, settings
+from cli.output import DataDir, Terminal, run, say_records, settings, tell, tell_json
 from cli.rows import tenant_transaction
 from policy.delivery.retry import OutboxStatus
 from policy.values import format_datetime
@@ -46,12 +42,12 @@ def run_outbox(
     """
     chosen = settings(data_dir)
     times = 1 if once else iterations or chosen.outbox_iterations
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    say_records()
     result = run(deliver(chosen, times)).answer()
     if as_json:
-        typer.echo(orjson.dumps(result).decode())
+        tell_json(result, indent=False)
     else:
-        typer.echo(", ".join(f"{name} {value}" for name, value in result.items()))
+        tell(", ".join(f"{name} {value}" for name, value in result.items()))
 
 
 @app.command("list", short_help="Show messages, the newest first")
@@ -71,9 +67,9 @@ def list_outbox(
     """
     rows = run(_listed(settings(data_dir), tenant, status, limit))
     if as_json:
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
+        tell_json(rows)
     else:
-        Console().print(_table(rows))
+        Terminal().print(_table(rows))
 
 
 async def _listed(

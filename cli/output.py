@@ -2,14 +2,21 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+import sys
+from collections.abc import Coroutine, Iterable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import asyncpg
+import orjson
+import structlog
 import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from structlog.typing import EventDict, WrappedLogger
 
+from policy.printable import escaped, on_one_line, printable
 from policy.rules.bundle import BundleError
 from runtime.environment import ConfigurationError
 from runtime.postgres.bootstrap import BootstrapError
@@ -42,9 +49,51 @@ class Exit(IntEnum):
     USAGE = 64
 
 
-def say(message: str) -> None:
+class Terminal(Console):
+    """A console that lets no text of others steer it."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield what is shown; styles are ours, texts are not."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+def say(message: str, *, end: str = "\n") -> None:
     """Print a message to the person at the terminal; stdout is for results."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message) + end, err=True, nl=False)
+
+
+def tell(result: str) -> None:
+    """Print a result for people."""
+    typer.echo(printable(result))
+
+
+def tell_facts(facts: Mapping[str, object]) -> None:
+    """Print a result of named values for people, each on a line of its own."""
+    for name, value in facts.items():
+        tell(on_one_line(f"{name}: {value}"))
+
+
+def tell_json(document: object, *, indent: bool = True) -> None:
+    """Print a result for programs."""
+    option = orjson.OPT_INDENT_2 if indent else 0
+    typer.echo(escaped(orjson.dumps(document, default=str, option=option).decode()))
+
+
+def say_records() -> None:
+    """Let the log records of what a command calls go to the terminal, for people."""
+    *prepared, rendered = structlog.get_config()["processors"]
+    structlog.configure(
+        processors=[*prepared, _printable, rendered],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def _printable(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
+    texts = {name: on_one_line(text) for name, text in fields.items() if isinstance(text, str)}
+    return {**fields, **texts}
 
 
 def run(work: Coroutine[None, None, Result], *, prefix: str = PREFIX) -> Result:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from cli.output import PREFIX, DataDir, Exit, failed, run, say
+from cli.output import PREFIX, DataDir, Exit, Terminal, failed, run, say, tell, tell_json
 from runtime.stack import (
     DEFAULT_DATA_DIR,
     PREFERRED_PORTS,
@@ -36,6 +35,10 @@ def up(
             help="Port of the API; a free one if it is taken.",
         ),
     ] = PREFERRED_PORTS.api,
+    *,
+    ui: Annotated[
+        bool, typer.Option("--ui/--no-ui", help="Temporal's UI, which asks nobody who they are.")
+    ] = True,
 ) -> None:
     """Start the whole stack and keep it running until Ctrl-C.
 
@@ -45,9 +48,9 @@ def up(
     """
     stack = EmbeddedStack(
         data_dir,
-        ports=replace(PREFERRED_PORTS, api=port),
+        ports=replace(PREFERRED_PORTS, api=port, ui=PREFERRED_PORTS.ui if ui else None),
         environ=os.environ,
-        report=lambda message: typer.echo(f"{PREFIX} {message}"),
+        report=lambda message: tell(f"{PREFIX} {message}"),
     )
     run(_until_stopped(stack))
 
@@ -63,7 +66,7 @@ def status(
     """
     now = stack_status(data_dir)
     if as_json:
-        typer.echo(now.model_dump_json(indent=2))
+        tell_json(now.model_dump(mode="json"))
     elif now.parts:
         _print_table(now)
     else:
@@ -87,7 +90,7 @@ async def _until_stopped(stack: EmbeddedStack) -> None:
 
     def stop_once() -> None:
         if task is not None and not task.cancelling():
-            typer.echo(f"{PREFIX} stopping")
+            tell(f"{PREFIX} stopping")
             task.cancel()
 
     for number in _STOP_SIGNALS:
@@ -95,11 +98,11 @@ async def _until_stopped(stack: EmbeddedStack) -> None:
     try:
         async with stack:
             for name, url in stack.urls.items():
-                typer.echo(f"{PREFIX} {name}: {url}")
-            typer.echo(f"{PREFIX} healthy; Ctrl-C stops everything")
+                tell(f"{PREFIX} {name}: {url}")
+            tell(f"{PREFIX} healthy; Ctrl-C stops everything")
             await asyncio.Event().wait()
     except asyncio.CancelledError:
-        typer.echo(f"{PREFIX} stopped")
+        tell(f"{PREFIX} stopped")
 
 
 def _print_table(now: StackStatus) -> None:
@@ -114,7 +117,7 @@ def _print_table(now: StackStatus) -> None:
             f"{part.memory_bytes / _MEBIBYTE:.0f}" if part.memory_bytes else "",
             str(part.log_path or ""),
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
     for name, url in now.urls.items():
         console.print(f"{name}: {url}")

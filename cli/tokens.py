@@ -7,7 +7,7 @@ from typing import Annotated
 import jwt
 import typer
 
-from cli.output import DataDir, failed, settings
+from cli.output import DataDir, failed, settings, tell
 from policy.model import ActorType, Role
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR
@@ -40,7 +40,7 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
         "scope": {"account_ids": accounts, "site_ids": sites},
         **({"technician_id": technician} if technician else {}),
     }
-    typer.echo(signed_token(settings(data_dir), claims, timedelta(seconds=ttl)))
+    tell(signed_token(settings(data_dir), claims, timedelta(seconds=ttl)))
 
 
 def usual_type(role: Role) -> ActorType:

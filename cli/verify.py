@@ -6,11 +6,21 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-import orjson
 import typer
 
-from cli.output import DataDir, Exit, failed, owner_database_url, run, say, settings
+from cli.output import (
+    DataDir,
+    Exit,
+    failed,
+    owner_database_url,
+    run,
+    say,
+    settings,
+    tell,
+    tell_json,
+)
 from policy.audit.chain import Fault
+from policy.printable import on_one_line
 from policy.rules.bundle import load_bundle
 from records.audit.anchored_log import LogVerification
 from records.audit.signing_keys import VARIABLE, signing_keys
@@ -66,14 +76,14 @@ def _tell(
             "anchored_rows": anchors.rows if anchors else None,
             "checkpoints": anchors.checkpoints if anchors else None,
         }
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        tell_json(document)
     else:
         checked = ", ".join(f"{count:,} {table}" for table, count in sorted(done.rows.items()))
-        typer.echo(f"checked {checked} in {done.seconds:.1f} s ({rate:,.0f} audit rows/s)")
+        tell(f"checked {checked} in {done.seconds:.1f} s ({rate:,.0f} audit rows/s)")
         if anchors is not None:
             counts = f"{anchors.rows:,} anchored rows, {anchors.checkpoints:,} checkpoints"
-            typer.echo(f"checked {counts} in {anchors.seconds:.1f} s")
-        typer.echo(f"TAMPERED: {len(faults)} faults" if faults else "whole")
+            tell(f"checked {counts} in {anchors.seconds:.1f} s")
+        tell(f"TAMPERED: {len(faults)} faults" if faults else "whole")
 
 
 def _anchors(url: str, data_dir: Path) -> LogVerification | None:
@@ -98,7 +108,7 @@ async def _verify(
         async for fault in each.faults():
             row = fault.row_id or fault
             if row not in faults and not quiet:
-                typer.echo(_line(fault))
+                tell(on_one_line(_line(fault)))
             faults.setdefault(row, fault)
     return check, list(faults.values())
 

@@ -4,14 +4,15 @@ import os
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
+import httpx
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from cli.output import DataDir, failed, run, settings
+from cli.output import DataDir, Terminal, failed, run, settings, tell, tell_json
 from cli.rows import tenant_transaction
 from contracts.standard_webhooks import SECRET_BYTES, new_secret
+from runtime.environment import Mode
+from runtime.public_hosts import is_public
 from runtime.settings import Settings
 from runtime.stack import DEFAULT_DATA_DIR
 
@@ -47,10 +48,13 @@ def add(
     """
     if not url.startswith(("http://", "https://")):
         raise failed("the URL must begin with https:// or http://")
+    chosen = settings(data_dir)
+    if not _may_be_reached(chosen, url):
+        raise failed("in production the address must be public, or among DISPATCH_WEBHOOK_HOSTS")
     secret = new_secret(os.urandom(SECRET_BYTES))
     values = (tenant, url, event or ["*"], [secret])
-    rows = run(_asked(settings(data_dir), tenant, ADD, *values))
-    typer.echo(orjson.dumps({"id": rows[0]["id"], "secret": secret}, default=str).decode())
+    rows = run(_asked(chosen, tenant, ADD, *values))
+    tell_json({"id": rows[0]["id"], "secret": secret}, indent=False)
 
 
 @app.command("list", short_help="Show the subscribers")
@@ -60,14 +64,13 @@ def list_subscribers(
     """Show the subscribers of a tenant, without their secrets."""
     rows = run(_asked(settings(data_dir), tenant, LIST))
     if as_json:
-        text = orjson.dumps(rows, default=str, option=orjson.OPT_INDENT_2)
-        typer.echo(text.decode())
+        tell_json(rows)
         return
     table = Table(Column("ID", no_wrap=True, min_width=36), "URL", "EVENTS", "ACTIVE", box=None)
     for row in rows:
         active = "yes" if row["is_active"] else "no"
         table.add_row(str(row["id"]), row["url"], ", ".join(row["event_types"]), active)
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command("remove", short_help="Tell a subscriber nothing more")
@@ -79,7 +82,17 @@ def remove(
     """Switch a subscriber off; what still waits for it fails."""
     if not run(_asked(settings(data_dir), tenant, REMOVE, subscription)):
         raise failed("there is no such active subscription")
-    typer.echo(f"removed {subscription}")
+    tell(f"removed {subscription}")
+
+
+def _may_be_reached(chosen: Settings, url: str) -> bool:
+    """Return False for an address that delivery would refuse; names are judged at delivery."""
+    try:
+        host = httpx.URL(url).host
+        public = is_public(host)
+    except (ValueError, httpx.InvalidURL):
+        return True
+    return public or chosen.mode is not Mode.PRODUCTION or host in chosen.webhook_hosts
 
 
 async def _asked(chosen: Settings, tenant: str, sql: str, *values: Any) -> list[dict[str, Any]]:  # noqa: ANN401

@@ -109,6 +109,6 @@ def _present(members: Mapping[str, Any]) -> dict[str, Any]:
 def _json(answer: httpx.Response) -> dict[str, Any]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

@@ -23,16 +23,20 @@ _NAME = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 @dataclass(frozen=True)
 class Call:
-    """What goes to the gateway. `derived`: the key was made from the call, not by the client."""
+    """What goes to the gateway. `derived`: the key was made from the call, not by the client.
+
+    `header_key` is the key of the Idempotency-Key header, where the client chose that way.
+    """
 
     body: Mapping[str, Any]
+    header_key: str | None
     derived: bool = False
 
     @property
     def request_id(self) -> str | None:
         """The idempotency key."""
         key = self.body.get("request_id")
-        return None if key is None else str(key)
+        return self.header_key if key is None else str(key)
 
 
 class ToolCalls:
@@ -45,33 +49,34 @@ class ToolCalls:
     async def call(
         self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]
     ) -> types.CallToolResult:
-        """Return what the gateway says to one call; `headers` identify the caller."""
+        """Return what the gateway says to one call; `headers` go with it as they came."""
         if _NAME.fullmatch(name) is None:
             return _refused(Code.UNKNOWN_TOOL)
-        call = self._call(name, arguments, caller_of(headers))
+        sent = httpx.Headers(headers)
+        sent.setdefault("prefer", WAIT)
+        call = self._call(name, arguments, sent)
         try:
             content = json.dumps(call.body).encode()
         except RecursionError:
             return _refused(Code.INVALID_JSON, call.request_id)
         try:
-            answer = await self._client.post(
-                f"/tools/{name}", content=content, headers={"prefer": WAIT, **headers}
-            )
+            answer = await self._client.post(f"/tools/{name}", content=content, headers=sent)
         except httpx.TransportError as error:
             return unreachable(call.request_id, str(error) or type(error).__name__)
         return result_of(answer, call.request_id, derived=call.derived)
 
-    def _call(self, name: str, arguments: Mapping[str, Any], caller: str) -> Call:
+    def _call(self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
+        chosen = headers.get("idempotency-key", "").strip() or None
         if alias(name) not in self._tools:
-            return Call({"payload": dict(arguments)})
+            return Call({"payload": dict(arguments)}, chosen)
         tool, rule = self._tools[alias(name)]
         body = _body(rule, arguments)
         repeat = load_guide().tools[tool].repeat
-        if repeat is None or body.get("request_id") is not None:
-            return Call(body)
+        if repeat is None or chosen is not None or body.get("request_id") is not None:
+            return Call(body, chosen)
         said = {"ticket_id": str(body.get("ticket_id")).lower(), "payload": body["payload"]}
-        key = derived_request_id(caller, tool, repeat, said, datetime.now(UTC))
-        return Call({**body, "request_id": str(key)}, derived=True)
+        key = derived_request_id(caller_of(headers), tool, repeat, said, datetime.now(UTC))
+        return Call({**body, "request_id": str(key)}, None, derived=True)
 
 
 def _body(rule: ToolRule, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from policy.reads.guide import load_guide
 from policy.rules.bundle import Bundle
 
 Context = ServerRequestContext[Any, Any]
-HeadersOf = Callable[[Context], Mapping[str, str]]
+HeadersOf = Callable[[Context], httpx.Headers]
 
 
 def mcp_server(bundle: Bundle, client: httpx.AsyncClient, headers_of: HeadersOf) -> Server[Any]:

@@ -14,6 +14,6 @@ async def serve_stdio(bundle: Bundle, api_url: str, identity: dict[str, str]) ->
     """Serve until the client closes; every call goes to the gateway with the headers `identity`."""
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
     async with httpx.AsyncClient(base_url=api_url, timeout=timeout) as client:
-        server = mcp_server(bundle, client, lambda _: identity)
+        server = mcp_server(bundle, client, lambda _: httpx.Headers(identity))
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())

@@ -9,6 +9,7 @@ from relay.rows import Outbox, Row
 from relay.sms import sms_sender
 from relay.subscribers import send_event
 from runtime.environment import Mode
+from runtime.public_hosts import PublicHosts
 from runtime.settings import Settings
 
 Attempt = Callable[[], Awaitable[Receipt]]
@@ -19,6 +20,7 @@ class Carriers:
 
     def __init__(self, settings: Settings, client: httpx.AsyncClient, outbox: Outbox) -> None:
         self._https_only = settings.mode is Mode.PRODUCTION
+        self._hosts = PublicHosts(self._https_only, settings.webhook_hosts)
         self._client = client
         self._outbox = outbox
         self._send_sms: SendSms = sms_sender(settings, client)
@@ -35,7 +37,7 @@ class Carriers:
                     raise DeliveryError("the subscription is gone or switched off")
                 if self._https_only and not subscriber.url.startswith("https://"):
                     raise DeliveryError("in production a subscriber is reached by https")
-                return lambda: send_event(self._client, subscriber, event_id, event)
+                return lambda: send_event(self._client, self._hosts, subscriber, event_id, event)
             case {"channel": "SMS", "to": str(to), "body": str(body)}:
                 sms = Sms(to=to, body=body, message_key=row.idempotency_key)
                 return lambda: self._send_sms(sms)

@@ -113,14 +113,14 @@ class HttpProvider:
         answer = await post(self._client, self._url, headers, json=sms.model_dump())
         try:
             fields = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise DeliveryError("the provider accepted with an answer that is no JSON") from None
         return _receipt(HTTP, fields)
 
 
 async def post(
     client: httpx.AsyncClient,
-    url: str,
+    url: httpx.URL | str,
     headers: Mapping[str, str],
     **body: Any,  # noqa: ANN401  as httpx takes it
 ) -> httpx.Response:

@@ -16,7 +16,7 @@ class ConfigurationError(Exception):
 
 
 class Mode(StrEnum):
-    """What `DISPATCH_ENV`, else `NODE_ENV`, says; NEUTRAL is anything else or nothing."""
+    """What `DISPATCH_ENV`, else `NODE_ENV`, says; NEUTRAL is nothing, or an unknown NODE_ENV."""
 
     PRODUCTION = "production"
     DEVELOPMENT = "development"

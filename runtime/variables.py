@@ -53,6 +53,8 @@ class Variables(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
     api_url: HttpUrl = "http://127.0.0.1:8080"
+    api_trusted_hosts: Words = ()
+    """Under which names, besides loopback and its own, a development gateway answers."""
     token: Secret | None = None
     """Identifies the commands of `dispatch` and its MCP server."""
     rate_limits: Flag = True
@@ -93,6 +95,8 @@ class Variables(BaseSettings):
     auth_jwt_audience: str | None = None
     auth_jwt_algorithms: Algorithms = ()
     auth_jwt_leeway_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
+    auth_automation_claim: str | None = None
+    """The claim that is true in the token of a client that acts without a person."""
 
     intake_identity_confidence_threshold: Percent = 85
     intake_classification_confidence_threshold: Percent = 85
@@ -131,6 +135,8 @@ class Variables(BaseSettings):
     metrics_sink_path: Path | None = None
     alerts_sink_path: Path | None = None
     ops_public: Flag = False
+    ops_tenant: str | None = None
+    """The tenant whose operators see the metrics and alerts of every tenant."""
     alert_window_minutes: Natural = 0
     alert_stuck_scheduling_minutes: Natural = 60
     alert_stuck_scheduling_count_threshold: Positive = 5
@@ -146,6 +152,8 @@ class Variables(BaseSettings):
     sms_webhook_secret: Secret | None = None
     """Checks what the SMS provider sends us; none: those routes do not exist."""
     sms_webhook_tenant: str = "default"
+    webhook_hosts: Words = ()
+    """Subscribers that production may reach though their addresses are not public."""
     outbox_max_attempts: Positive = 6
     outbox_batch_limit: Positive = 20
     outbox_retry_base_ms: Natural = 5000

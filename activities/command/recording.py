@@ -61,8 +61,11 @@ SELECT pg_notify('command', d->'log'->>'command_id') FROM doc
 """
 TENANT_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('tenant ' || $1, 0))"
 TENANT_CHAIN = """
-SELECT seq, hash, created_at FROM audit_events WHERE tenant_id = $1 AND ticket_id IS NULL
- ORDER BY seq DESC LIMIT 1
+SELECT a.seq, a.hash, a.created_at, redaction_key()
+  FROM (VALUES ($1)) t (id)
+  LEFT JOIN LATERAL (SELECT seq, hash, created_at FROM audit_events
+                      WHERE tenant_id = t.id AND ticket_id IS NULL
+                      ORDER BY seq DESC LIMIT 1) a ON true
 """
 
 
@@ -90,7 +93,9 @@ async def tenant_chain(conn: Connection, tenant_id: str) -> Chain:
     """
     await conn.execute(TENANT_LOCK, tenant_id)
     row = await conn.fetchrow(TENANT_CHAIN, tenant_id)
-    return Chain(*row) if row else Chain(None, None, None)
+    if row is None:
+        raise LookupError("a head is always returned")
+    return Chain(*row)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from runtime.postgres.pool import Connection
 # The clock's facts are read by the same statement but under the lock: the function is volatile, so
 # it sees what was committed before the lock was had.
 BEGIN = """
-SELECT b.*, sla_facts((b.ticket).id, (b.ticket).account_id, (b.ticket).site_id) AS clock
+SELECT b.*, sla_facts((b.ticket).id, (b.ticket).account_id, (b.ticket).site_id) AS clock,
+       redaction_key()
   FROM begin_command($1, $2, $3, $4, $5, $6) b
 """
 
@@ -49,7 +50,7 @@ async def open_ticket(
     return TicketOpening(
         **opened(dict(row)),
         ticket=Ticket(**columns) if columns and columns["id"] else None,
-        chain=Chain(row["chain_seq"], row["chain_hash"], row["chain_at"]),
+        chain=Chain(row["chain_seq"], row["chain_hash"], row["chain_at"], row["redaction_key"]),
         rests_since=row["rests_since"] or row["started_at"],
         clock=read_clock(row["clock"]),
     )

@@ -49,7 +49,10 @@ deadline AS (
 RECORD = statement(TICKET_ROWS)
 TICKET_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 0))"
 CHAIN = """
-SELECT seq, hash, created_at FROM audit_events WHERE ticket_id = $1 ORDER BY seq DESC LIMIT 1
+SELECT a.seq, a.hash, a.created_at, redaction_key()
+  FROM (VALUES ($1::uuid)) t (id)
+  LEFT JOIN LATERAL (SELECT seq, hash, created_at FROM audit_events WHERE ticket_id = t.id
+                      ORDER BY seq DESC LIMIT 1) a ON true
 """
 
 
@@ -57,7 +60,9 @@ async def chain_of(conn: Connection, ticket_id: UUID) -> Chain:
     """Take a ticket's lock and return the head of its chain, for a tool that runs without it."""
     await conn.execute(TICKET_LOCK, ticket_id)
     row = await conn.fetchrow(CHAIN, ticket_id)
-    return Chain(*row) if row else Chain(None, None, None)
+    if row is None:
+        raise LookupError("a head is always returned")
+    return Chain(*row)
 
 
 async def record_command(  # noqa: PLR0913, PLR0917  all that an allowed command leaves behind

@@ -45,7 +45,7 @@ class Outcomes:
         self._pool = pool
         self._url = url
         self._counters = counters
-        self._followed: OrderedDict[UUID, bool] = OrderedDict()
+        self._followed: OrderedDict[UUID, str | None] = OrderedDict()
         self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
         self._running: dict[Use, tuple[str, asyncio.Future[Outcome | None]]] = {}
         self._announced: set[UUID] = set()
@@ -82,7 +82,7 @@ class Outcomes:
         use, waiters = use_of(command), self._waiting.setdefault(command.command_id, [])
         waiters.append(future)
         self._running[use] = command.request_hash, future
-        self._follow(command.command_id)
+        self._follow(command)
         try:
             yield future
         finally:
@@ -91,8 +91,9 @@ class Outcomes:
                 self._waiting.pop(command.command_id, None)
                 self._running.pop(use, None)
 
-    def _follow(self, command_id: UUID) -> None:
-        self._followed.setdefault(command_id, True)
+    def _follow(self, command: Command) -> None:
+        """Remember whose command it is until it is counted."""
+        self._followed.setdefault(command.command_id, command.actor.tenant_id)
         if len(self._followed) > FOLLOWED_COMMANDS:
             self._followed.popitem(last=False)
 
@@ -143,9 +144,10 @@ class Outcomes:
     def _resolve(self, rows: dict[UUID, asyncpg.Record], announced: set[UUID]) -> None:
         for command_id in announced | rows.keys():
             row = rows.get(command_id)
-            if row is not None and self._followed.get(command_id):
-                self._followed[command_id] = False
-                self._counters.committed(Commit.of(dict(row)))
+            if row is not None and (tenant_id := self._followed.get(command_id)):
+                self._followed[command_id] = None
+                for counters in self._counters.counting(tenant_id):
+                    counters.committed(Commit.of(dict(row)))
             outcome = (
                 None
                 if row is None

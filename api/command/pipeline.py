@@ -56,7 +56,13 @@ class Pipeline:
     async def identify(self, headers: Headers, trail: Trail) -> Identity:
         """Return who calls, or raise the error of an unknown caller (step 3)."""
         identity = await self._authenticator.authenticate(headers)
-        trail.identify(identity.actor_type, identity.actor_id, identity.actor_role)
+        trail.identify(
+            actor_id=identity.actor_id,
+            actor_type=identity.actor_type,
+            actor_role=identity.actor_role,
+            tenant_id=identity.tenant_id,
+            automated=identity.automated,
+        )
         return identity
 
     async def admit(self, call: Call) -> Actor:
@@ -134,7 +140,7 @@ class Pipeline:
 
     async def _repeat(self, call: Call, actor: Actor, found: Found, digest: str) -> Answer:
         """Answer a key that was used before: with its stored answer, or refuse its misuse."""
-        if found.idem_hash != digest or found.idem_tenant != actor.tenant_id:
+        if found.idem_hash != digest:
             denial = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
             await self._refuse(call, actor, denial)
             raise refusal(denial)
@@ -197,7 +203,7 @@ class Pipeline:
             request_id=call.context.request_id or "",
             request_hash=digest,
             payload=call.body if isinstance(call.body, dict) else {},
-            automated=call.context.automated,
+            automated=call.trail.automated,
             correlation_id=call.context.correlation_id,
             trace_id=call.context.trace.trace_id,
             submitted_at=datetime.now(UTC),

@@ -30,6 +30,8 @@ class Identity:
     tenant_id: str
     technician_id: UUID | None
     read_scopes: Callable[[], tuple[IdScope, IdScope]]
+    automated: bool = False
+    """Whether the token says that no person acts."""
 
     @cached_property
     def actor(self) -> Actor:

@@ -51,6 +51,7 @@ class ClaimsReader:
         self._issuer = settings.auth_jwt_issuer
         self._audience = settings.auth_jwt_audience
         self._leeway = settings.auth_jwt_leeway_seconds
+        self._automation_claim = settings.auth_automation_claim
         self._aliases = aliases
 
     def lifetime(self, claims: Claims) -> Lifetime:
@@ -71,7 +72,16 @@ class ClaimsReader:
             tenant_id=_tenant(claims),
             technician_id=_technician(claims),
             read_scopes=partial(_scopes, claims),
+            automated=self._automated(claims),
         )
+
+    def _automated(self, claims: Claims) -> bool:
+        """Return whether the installation's own claim marks the token as automation."""
+        name = self._automation_claim
+        value = None if name is None else claims.get(name)
+        if value is None or isinstance(value, bool):
+            return value is True
+        raise InvalidClaimsError(f"The claim {name} must be true or false.")
 
     def _check_origin(self, claims: Claims) -> None:
         if self._issuer is not None and claims.get("iss") != self._issuer:

@@ -44,6 +44,11 @@ REQUEST_HEADERS = {
     ),
     "Prefer": RequestHeader("Prefer", "wait=N: seconds to wait, 0 to 60.", command=True),
     "ToolName": RequestHeader("X-Tool-Name", "If present, the route's own tool.", command=True),
+    "Automation": RequestHeader(
+        "X-Dispatch-Automation",
+        "Any value: no person acts, so the autonomy ladder decides whether the command may run.",
+        command=True,
+    ),
     "CorrelationId": RequestHeader("X-Correlation-Id", "Repeated in the answer, else made here."),
     "TraceParent": RequestHeader("traceparent", "W3C trace context."),
     "TraceId": RequestHeader("X-Trace-Id", "A trace id, where there is no traceparent."),

@@ -13,12 +13,18 @@ from policy.codes import Code
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import STUCK as STUCK_SCHEDULING
 from policy.values import format_datetime
-from runtime.postgres.pool import Pool
+from runtime.postgres.pool import Pool, reading
 from runtime.settings import Settings
 from runtime.telemetry.logging import append_line
 
 RESTING = "SELECT resting_tickets($1, $2)"
 DAMAGED = "SELECT failed_evidence_checks()"
+# The same of one tenant: row-level security leaves no other rows.
+RESTING_HERE = """
+SELECT count(*) FROM ticket_queue
+ WHERE state = ANY ($1) AND coalesce(moved_at, to_timestamp(-newest_first / 1000.0)) <= $2
+"""
+DAMAGED_HERE = "SELECT count(*) FROM evidence_checks WHERE failure IS NOT NULL"
 STUCK = "STUCK_SCHEDULING"
 EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
 SIGNALS = {
@@ -61,10 +67,15 @@ class Alerts:
             "AUTH_POLICY_FAILURE_SPIKE": settings.alert_auth_policy_rejection_threshold,
         }
 
-    async def report(self) -> dict[str, Any]:
-        """Return the answer of /ops/alerts, and append it to the sink if there is one."""
-        counts = {STUCK: await self._stuck()}
-        counts |= {alert: self._counters.signal(*codes) for alert, codes in COUNTED_CODES.items()}
+    async def report(self, tenant_id: str | None) -> dict[str, Any]:
+        """Return the answer of /ops/alerts, and append it to the sink if there is one.
+
+        It tells of one tenant; None: of the whole installation.
+        """
+        counters = self._counters.seen_by(tenant_id)
+        stuck, damaged = await self._in_database(tenant_id)
+        counts = {STUCK: stuck}
+        counts |= {alert: counters.signal(*codes) for alert, codes in COUNTED_CODES.items()}
         now = format_datetime(datetime.now(UTC))
         body = {
             "service": SERVICE,
@@ -81,34 +92,27 @@ class Alerts:
                     for alert, count in counts.items()
                     if count >= self._thresholds[alert]
                 ),
-                *await self._damaged_evidence(),
+                *_damaged_evidence(damaged),
             ],
             "runbooks": runbook_paths(),
-            "metrics": {"generated_at": now, "counters": self._counters.snapshot()},
+            "metrics": {"generated_at": now, "counters": counters.snapshot()},
         }
         if self._settings.alerts_sink_path is not None:
             with suppress(OSError):
                 append_line(self._settings.alerts_sink_path, orjson.dumps(body) + b"\n")
         return body
 
-    async def _stuck(self) -> int:
+    async def _in_database(self, tenant_id: str | None) -> tuple[int, int]:
+        """Return how many tickets are stuck, and how much stored evidence is damaged."""
         rests = timedelta(minutes=self._settings.alert_stuck_scheduling_minutes)
         states = [state.value for state in self._bundle.escalation.ladders[STUCK_SCHEDULING].states]
-        count: int = await self._pool.fetchval(RESTING, states, datetime.now(UTC) - rests)
-        return count
-
-    async def _damaged_evidence(self) -> list[dict[str, Any]]:
-        """Return the alert of stored evidence that is not what was recorded, if there is any."""
-        count: int = await self._pool.fetchval(DAMAGED)
-        alert = {
-            "code": EVIDENCE_DAMAGED,
-            "severity": "warning",
-            "count": count,
-            "threshold": 1,
-            "runbook": PREFIX + EVIDENCE_RUNBOOK,
-            "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
-        }
-        return [alert] if count else []
+        before = datetime.now(UTC) - rests
+        if tenant_id is None:
+            resting = await self._pool.fetchval(RESTING, states, before)
+            return resting, await self._pool.fetchval(DAMAGED)
+        async with reading(self._pool, tenant_id) as conn:
+            resting = await conn.fetchval(RESTING_HERE, states, before)
+            return resting, await conn.fetchval(DAMAGED_HERE)
 
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
@@ -121,3 +125,16 @@ class Alerts:
             "runbook_url": URL_PREFIX + FILES[alert],
             **(stale if alert == STUCK else {}),
         }
+
+
+def _damaged_evidence(count: int) -> list[dict[str, Any]]:
+    """Return the alert of stored evidence that is not what was recorded, if there is any."""
+    alert = {
+        "code": EVIDENCE_DAMAGED,
+        "severity": "warning",
+        "count": count,
+        "threshold": 1,
+        "runbook": PREFIX + EVIDENCE_RUNBOOK,
+        "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
+    }
+    return [alert] if count else []

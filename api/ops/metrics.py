@@ -3,17 +3,18 @@
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from api.ops.health import SERVICE
-from api.wire.counters import Counters
+from api.wire.counters import DURATIONS, Counters, Durations
 from policy.values import format_datetime
 
 JSON = "application/json"
@@ -26,6 +27,7 @@ LABELS = {
     "transitions_total": ("from_state", "to_state"),
     "dispatch_override_close_by_code": ("code",),
 }
+BOUNDS = [*map(str, DURATIONS[:-1]), "+Inf"]
 HELP = {
     "requests_total": "Requests answered.",
     "errors_total": "Errors answered, by code.",
@@ -55,6 +57,20 @@ class CountersCollector(Collector):
             for row in value if isinstance(value, list) else [{"count": value}]:
                 family.add_metric([_label(row[label]) for label in labels], row["count"])
             yield family
+        yield _durations(self._counters.durations)
+
+
+def _durations(durations: Durations) -> Metric:
+    family = HistogramMetricFamily(
+        "dispatch_request_duration_seconds",
+        "How long requests took.",
+        labels=("method", "endpoint"),
+    )
+    for (method, endpoint), seconds in sorted(durations.seconds.items()):
+        counts = accumulate(durations.buckets[method, endpoint, bound] for bound in DURATIONS)
+        buckets = list(zip(BOUNDS, counts, strict=True))
+        family.add_metric((method, endpoint), buckets, seconds)
+    return family
 
 
 def _label(value: object) -> str:
@@ -65,7 +81,6 @@ def exposition(counters: Counters, media_type: str = TEXT) -> tuple[bytes, str]:
     """Return the metrics as text, with their content type."""
     registry = CollectorRegistry()
     registry.register(CountersCollector(counters))
-    registry.register(counters.durations)
     if media_type == OPENMETRICS:
         text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         return text, openmetrics.CONTENT_TYPE_LATEST

@@ -12,6 +12,7 @@ from policy.clock.ticket_clock import ClockFacts, read_clock
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.model import Actor, Ticket
+from policy.ticket.binding import job_denial
 from runtime.postgres.pool import Connection, Pool
 
 TICKET = """
@@ -54,6 +55,18 @@ async def visible_ticket(
     """Return the ticket as `find_ticket` does; raise 404, or 403 outside the scope."""
     seen = await find_ticket(conn, ticket_id, with_clock=with_clock)
     denial = scope_denial(actor, seen.ticket.account_id, seen.ticket.site_id)
+    if denial is not None:
+        raise ApiError(denial.code, details=denial.details)
+    return seen
+
+
+async def own_ticket(conn: Connection, actor: Actor, ticket_id: UUID) -> Seen:
+    """Return the ticket as `visible_ticket` does; raise 403 also if it is another's job.
+
+    This is what every route of a ticket asks that is no tool: those have their own rule.
+    """
+    seen = await visible_ticket(conn, actor, ticket_id)
+    denial = job_denial(actor, seen.ticket.assigned_tech_id)
     if denial is not None:
         raise ApiError(denial.code, details=denial.details)
     return seen

@@ -24,18 +24,16 @@ from runtime.settings import Settings
 PATH = "/mcp"
 METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 ENVELOPE_BYTES = 4096
-FORWARDED = (
-    "authorization",
-    "x-actor-id",
-    "x-actor-role",
-    "x-actor-type",
-    "x-account-scope",
-    "x-site-scope",
-    "x-trace-id",
-    "traceparent",
-    "tracestate",
-    "prefer",
+# What describes the MCP message and its connection. Every other header is the caller's word to the
+# gateway, and means the same as on the gateway's own routes.
+OF_THE_MESSAGE = frozenset(
+    {
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "host", "origin"),
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"),
+        *("last-event-id", "x-correlation-id"),
+    }
 )
+GROUPS_OF_THE_MESSAGE = ("content-", "mcp-", "proxy-")
 
 
 class AgentsDoor:
@@ -47,9 +45,9 @@ class AgentsDoor:
 
     def __init__(self, gateway: ASGIApp, bundle: Bundle) -> None:
         transport = httpx.ASGITransport(gateway, raise_app_exceptions=False)
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
         self._sessions = StreamableHTTPSessionManager(
-            mcp_server(bundle, self._client, _identity),
+            mcp_server(bundle, self._client, _headers),
             json_response=True,
             stateless=True,
             max_request_body_size=BODY_LIMIT_BYTES + ENVELOPE_BYTES,
@@ -122,13 +120,19 @@ def _public_url(settings: Settings, path: str) -> str:
     return f"{str(httpx.URL(settings.api_url)).rstrip('/')}{path}"
 
 
-def _identity(context: Context) -> dict[str, str]:
-    """Return the headers of the MCP request that say who calls, and within which trace.
+def _headers(context: Context) -> httpx.Headers:
+    """Return the headers of the MCP request that speak to the gateway, byte for byte.
 
     The call and the request that brought it are logged under one correlation id.
     """
     request = context.request
     if not isinstance(request, Request):
-        return {}
-    named = {name: request.headers[name] for name in FORWARDED if name in request.headers}
-    return {**named, "x-correlation-id": trail_of(request).context.correlation_id}
+        return httpx.Headers()
+    headers = httpx.Headers([pair for pair in request.headers.raw if _is_for_gateway(pair[0])])
+    headers["x-correlation-id"] = trail_of(request).context.correlation_id
+    return headers
+
+
+def _is_for_gateway(name: bytes) -> bool:
+    text = name.decode("latin-1").lower()
+    return text not in OF_THE_MESSAGE and not text.startswith(GROUPS_OF_THE_MESSAGE)

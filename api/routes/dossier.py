@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from starlette.requests import Request
 
 from api.gateway import admitted, gateway_of, path_ticket_id
-from api.reads.view import reading, visible_ticket
+from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer
 from api.wire.errors import ApiError
 from api.wire.serving import Route
@@ -32,7 +32,7 @@ async def _dossier(request: Request) -> Answer:
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
     try:
         async with reading(gateway.pool, actor) as conn:
-            ticket = (await visible_ticket(conn, actor, ticket_id)).ticket
+            ticket = (await own_ticket(conn, actor, ticket_id)).ticket
             found = await gateway.dossiers.gather(conn, ticket)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error

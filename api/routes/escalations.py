@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from api.gateway import admitted, gateway_of, path_ticket_id
-from api.reads.view import reading, visible_ticket
+from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
 from policy.codes import Code
@@ -21,7 +21,7 @@ async def escalations(request: Request) -> Answer:
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
     try:
         async with reading(gateway.pool, actor) as conn:
-            seen = await visible_ticket(conn, actor, ticket_id)
+            seen = await own_ticket(conn, actor, ticket_id)
             row = await conn.fetchrow(LADDERS, ticket_id)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from api.gateway import Gateway, admitted, gateway_of, path_ticket_id
 from api.reads.evidence_links import LINK_PATH, ORIGINAL, REDACTED, UPLOAD_PATH, VARIANTS
-from api.reads.view import reading, visible_ticket
+from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
 from api.wire.serving import Route, trail_of
@@ -133,7 +133,7 @@ async def _row(
 async def _visible_row(
     conn: Connection, actor: Actor, sql: str, ticket_id: UUID, row_id: UUID
 ) -> dict[str, Any]:
-    seen = await visible_ticket(conn, actor, ticket_id)
+    seen = await own_ticket(conn, actor, ticket_id)
     row = await conn.fetchrow(sql, ticket_id, row_id)
     if row is None:
         raise ApiError(Code.NOT_FOUND)

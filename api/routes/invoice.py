@@ -11,7 +11,7 @@ from starlette.requests import Request
 from api.gateway import admitted, gateway_of, path_ticket_id
 from api.reads.query import Query, invalid_query
 from api.reads.ticket import timeline_events
-from api.reads.view import reading, visible_ticket
+from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
 from api.wire.serving import Route
@@ -75,7 +75,7 @@ async def _invoice(request: Request) -> Answer:
         raise invalid_query("format")
     try:
         async with reading(gateway_of(request).pool, actor) as conn:
-            ticket, at, _ = await visible_ticket(conn, actor, ticket_id)
+            ticket, at, _ = await own_ticket(conn, actor, ticket_id)
             draft = await _draft(request, conn, ticket, at)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error

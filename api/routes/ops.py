@@ -28,20 +28,21 @@ def ops_routes() -> Iterator[Route]:
 
 
 async def _metrics(request: Request) -> Answer:
-    await _admit(request)
-    return _rendered(request, preferred(request.headers.get("accept", "")))
+    tenant_id = await _admit(request)
+    return _rendered(request, tenant_id, preferred(request.headers.get("accept", "")))
 
 
 async def _prometheus(request: Request) -> Answer:
-    await _admit(request)
-    return _rendered(request, TEXT)
+    return _rendered(request, await _admit(request), TEXT)
 
 
-def _rendered(request: Request, media_type: str) -> Answer:
-    """Return the metrics, this request among them."""
-    counters, trail = gateway_of(request).counters, trail_of(request)
-    counters.request(request.method, trail.endpoint, OK)
+def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
+    """Return the metrics that a tenant may see, this request among them."""
+    whole, trail = gateway_of(request).counters, trail_of(request)
+    for each in whole.counting(trail.tenant_id):
+        each.request(request.method, trail.endpoint, OK)
     trail.counted = True
+    counters = whole.seen_by(tenant_id)
     if media_type == JSON:
         return json_answer(OK, json_metrics(counters))
     content, content_type = exposition(counters, media_type)
@@ -49,9 +50,9 @@ def _rendered(request: Request, media_type: str) -> Answer:
 
 
 async def _alerts(request: Request) -> Answer:
-    await _admit(request)
+    tenant_id = await _admit(request)
     try:
-        return json_answer(OK, await gateway_of(request).alerts.report())
+        return json_answer(OK, await gateway_of(request).alerts.report(tenant_id))
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
 
@@ -63,9 +64,13 @@ async def _runbook(request: Request) -> Answer:
     return Answer(OK, text, {"Content-Type": "text/markdown; charset=utf-8"})
 
 
-async def _admit(request: Request) -> None:
-    """Let everybody in, but in production operators only, unless the settings open it."""
-    gateway = gateway_of(request)
-    if gateway.settings.mode is not Mode.PRODUCTION or gateway.settings.ops_public:
-        return
-    await admitted(request, OPERATORS)
+async def _admit(request: Request) -> str | None:
+    """Return the tenant whose facts the caller may see, None for those of the installation.
+
+    Everybody is let in, but in production operators only, unless the settings open it.
+    """
+    settings = gateway_of(request).settings
+    if settings.mode is not Mode.PRODUCTION or settings.ops_public:
+        return None
+    actor = await admitted(request, OPERATORS)
+    return None if actor.tenant_id == settings.ops_tenant else actor.tenant_id

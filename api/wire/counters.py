@@ -1,11 +1,13 @@
-"""The counters of this process, from 0 at its start (contract 15.2)."""
+"""The counters of this process, from 0 at its start, in all and per tenant (contract 15.2)."""
 
+import heapq
+import math
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, Self
-
-from prometheus_client import Histogram
 
 from policy.codes import Code
 
@@ -13,7 +15,7 @@ METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 OTHER_METHOD = "OTHER"
 MAX_OVERRIDE_CODES = 100
 OTHER_CODE = "other"
-DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
 
 
 class Commit(NamedTuple):
@@ -59,13 +61,46 @@ class Recent:
         self._forget(int(self._clock()))
         return sum((counts for _, counts in self._buckets), Counter())
 
+    def __add__(self, other: "Recent") -> "Recent":
+        """Return the counts of both."""
+        both = Recent(self._seconds, self._clock)
+        both._buckets.extend(heapq.merge(self._buckets, other._buckets, key=lambda each: each[0]))
+        return both
+
     def _forget(self, now: int) -> None:
         while self._buckets and self._buckets[0][0] <= now - self._seconds:
             self._buckets.popleft()
 
 
+class Durations:
+    """How long requests took, in seconds, by method and endpoint."""
+
+    def __init__(self) -> None:
+        self.buckets: Counter[tuple[str, str, float]] = Counter()
+        self.seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+
+    def observe(self, method: str, endpoint: str, seconds: float) -> None:
+        """Count one request."""
+        bound = DURATIONS[bisect_left(DURATIONS, seconds)]
+        self.buckets[method, endpoint, bound] += 1
+        self.seconds[method, endpoint] += seconds
+
+    def __add__(self, other: "Durations") -> "Durations":
+        """Return the durations of both."""
+        both = Durations()
+        for each in (self, other):
+            both.buckets.update(each.buckets)
+            for of, seconds in each.seconds.items():
+                both.seconds[of] += seconds
+        return both
+
+
 class Counters:
-    """Committed facts and requests that this process has seen. `changes` rises with each."""
+    """Committed facts and requests that this process has seen. `changes` rises with each.
+
+    What a tenant did is also counted in its share. A tenant sees that, and what nobody in
+    particular did: probes, unknown routes, and callers that could not be identified.
+    """
 
     def __init__(
         self, window_minutes: int = 0, clock: Callable[[], float] = time.monotonic
@@ -78,14 +113,22 @@ class Counters:
         self.with_snapshot = 0
         self.without_snapshot = 0
         self.changes = 0
+        self.durations = Durations()
         self._recent = Recent(window_minutes * 60, clock) if window_minutes else None
-        self.durations = Histogram(
-            "dispatch_request_duration_seconds",
-            "How long requests took.",
-            ("method", "endpoint"),
-            registry=None,
-            buckets=DURATIONS,
-        )
+        self._fresh = partial(Counters, window_minutes, clock)
+        self._shares: dict[str | None, Counters] = {}
+
+    def counting(self, tenant_id: str | None) -> Iterator["Counters"]:
+        """Yield the counters that what a tenant, or nobody, did is counted in."""
+        yield self
+        yield self._shares.setdefault(tenant_id, self._fresh())
+
+    def seen_by(self, tenant_id: str | None) -> "Counters":
+        """Return what a tenant may see; None: the whole."""
+        if tenant_id is None:
+            return self
+        nobodys, own = (self._shares.get(each, self._fresh()) for each in (None, tenant_id))
+        return nobodys + own
 
     def request(self, method: str, endpoint: str, status: int) -> None:
         """Count a request."""
@@ -96,13 +139,17 @@ class Counters:
     def duration(self, method: str, endpoint: str, seconds: float) -> None:
         """Count how long a request took."""
         known = method if method in METHODS else OTHER_METHOD
-        self.durations.labels(known, endpoint).observe(seconds)
+        self.durations.observe(known, endpoint, seconds)
 
     def error(self, code: str) -> None:
         """Count an error that was answered."""
         self.errors[code] += 1
         if self._recent is not None:
             self._recent.add(code)
+
+    def replay(self) -> None:
+        """Count an answer that was repeated."""
+        self.replays += 1
 
     def committed(self, commit: Commit) -> None:
         """Count what a decided command changed."""
@@ -120,6 +167,17 @@ class Counters:
     def _override(self, code: str) -> None:
         known = code in self.override_codes or len(self.override_codes) < MAX_OVERRIDE_CODES
         self.override_codes[code if known else OTHER_CODE] += 1
+
+    def __add__(self, other: "Counters") -> "Counters":
+        """Return the counts of both, as they are now."""
+        both = self._fresh()
+        for name in ("requests", "errors", "transitions", "override_codes"):
+            getattr(both, name).update(getattr(self, name) + getattr(other, name))
+        for name in ("replays", "with_snapshot", "without_snapshot", "durations"):
+            setattr(both, name, getattr(self, name) + getattr(other, name))
+        if self._recent is not None and other._recent is not None:
+            both._recent = self._recent + other._recent
+        return both
 
     def signal(self, *codes: Code) -> int:
         """Return how often the codes were answered, since the start or within the window."""

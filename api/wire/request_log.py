@@ -24,11 +24,15 @@ class Trail:
     actor_type: str | None = None
     actor_id: str | None = None
     actor_role: str | None = None
+    tenant_id: str | None = None
+    automated: bool = False
     is_command: bool = False
     counted: bool = False
 
-    def identify(self, actor_type: str, actor_id: str, actor_role: str) -> None:
+    def identify(
+        self, *, actor_id: str, actor_type: str, actor_role: str, tenant_id: str, automated: bool
+    ) -> None:
         """Remember who calls."""
-        self.actor_type = actor_type
-        self.actor_id = actor_id
-        self.actor_role = actor_role
+        self.actor_id, self.actor_type, self.actor_role = actor_id, actor_type, actor_role
+        self.tenant_id = tenant_id
+        self.automated = self.context.automated or automated

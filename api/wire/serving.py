@@ -76,13 +76,14 @@ class Serving:
     def _count(self, scope: Scope, trail: Trail, status: int, seconds: float) -> None:
         if not status:  # the caller left before there was an answer
             return
-        if not trail.counted:
-            self._counters.request(scope["method"], trail.endpoint, status)
-        if trail.error_code is not None:
-            self._counters.error(trail.error_code)
-        if trail.replay:
-            self._counters.replays += 1
-        self._counters.duration(scope["method"], trail.endpoint, seconds)
+        for counters in self._counters.counting(trail.tenant_id):
+            if not trail.counted:
+                counters.request(scope["method"], trail.endpoint, status)
+            if trail.error_code is not None:
+                counters.error(trail.error_code)
+            if trail.replay:
+                counters.replay()
+            counters.duration(scope["method"], trail.endpoint, seconds)
 
     def _complete(self, headers: MutableHeaders, trail: Trail) -> None:
         for name, value in self._security_headers.items():

@@ -9,14 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import httpx
-import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from cli.drill.drills import DRILLS, Drill, Scene
 from cli.drill.runbook import follow, sees_everything
-from cli.output import DataDir, Exit, environment, failed, owner_database_url, run
+from cli.output import (
+    DataDir,
+    Exit,
+    Terminal,
+    environment,
+    failed,
+    owner_database_url,
+    run,
+    tell_json,
+)
 from cli.scenario.stage import CONNECT_SECONDS, gateway
 from cli.scenario.walk import Check, GatewayDownError
 from policy.model import Role
@@ -78,7 +85,7 @@ def drill(
     except GatewayDownError as failure:
         raise failed(str(failure)) from None
     if as_json:
-        typer.echo(orjson.dumps(as_document(results), option=orjson.OPT_INDENT_2))
+        tell_json(as_document(results))
     else:
         _print(results)
     raise typer.Exit(Exit.DONE if all(each.passed for each in results) else Exit.FAILED)
@@ -165,7 +172,7 @@ def _file(path: str) -> str:
 
 
 def _print(results: Sequence[DrillResult]) -> None:
-    console = Console()
+    console = Terminal()
     table = Table("drill", "result", "checks", "seconds")
     for each in results:
         word = "[green]passed[/]" if each.passed else "[red]FAILED[/]"

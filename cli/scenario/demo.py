@@ -9,10 +9,9 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import httpx
-import orjson
 import typer
 
-from cli.output import DataDir, Exit, failed, run, say
+from cli.output import DataDir, Exit, failed, run, say, tell_json
 from cli.scenario.demo_table import DemoTable
 from cli.scenario.lifecycle import LIFECYCLE, Step
 from cli.scenario.stage import CONNECT_SECONDS, credentials, gateway, names
@@ -56,7 +55,7 @@ def demo(
     except asyncio.CancelledError:
         raise failed("interrupted") from None
     if as_json:
-        typer.echo(orjson.dumps(record.as_json(), option=orjson.OPT_INDENT_2).decode())
+        tell_json(record.as_json())
     for where, check in record.failures():
         say(f"FAILED {where}: {check.name}: {check.failure}")
     raise typer.Exit(Exit.FAILED if record.failures() else Exit.DONE)
@@ -195,7 +194,7 @@ async def _enter(prompt: str) -> None:
     """Wait for a line on the terminal; Ctrl-C still works meanwhile."""
     loop = asyncio.get_running_loop()
     pressed = asyncio.Event()
-    typer.echo(f"{prompt} … ", nl=False, err=True)
+    say(f"{prompt} … ", end="")
     loop.add_reader(sys.stdin, pressed.set)
     try:
         await pressed.wait()

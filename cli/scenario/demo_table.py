@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cli.output import Terminal
 from cli.scenario.walk import Check, Replay, Visit
 
 _WIDTH = 100
@@ -27,7 +28,7 @@ class DemoTable:
     """Prints rows one at a time in columns of fixed width, so that they line up when live."""
 
     def __init__(self, *, quiet: bool) -> None:
-        console = Console(quiet=quiet, highlight=False)
+        console = Terminal(quiet=quiet, highlight=False)
         if not console.is_terminal:
             console.width = _WIDTH
         self._console = console

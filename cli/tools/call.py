@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import httpx
 import orjson
 import typer
-from rich.console import Console
 
-from cli.output import Exit, failed, say
+from cli.output import Exit, Terminal, failed, say, tell_json
 from cli.tools.cards import card
 from policy.command.registry import alias
+from policy.printable import on_one_line
 from policy.reads.guide import load_guide
 
 CONNECT_SECONDS = 5.0
@@ -67,11 +67,11 @@ def perform(call: ToolCall, api_url: str, *, as_json: bool) -> None:
     if answer.is_error:
         _refuse(answer, document, as_json=as_json)
     if as_json:
-        typer.echo(orjson.dumps(document.get("data", document), option=orjson.OPT_INDENT_2))
+        tell_json(document.get("data", document))
     elif answer.status_code != HTTPStatus.ACCEPTED:
         if "idempotency-replayed" in answer.headers:
             say("answered before: nothing was done by this call")
-        Console().print(card(call.name, document.get("data", document)))
+        Terminal().print(card(call.name, document.get("data", document)))
     if answer.status_code == HTTPStatus.ACCEPTED:
         say(f"accepted, not decided yet: repeat with {_again(call)} to see the outcome")
         raise typer.Exit(Exit.FAILED)
@@ -84,9 +84,9 @@ def _again(call: ToolCall) -> str:
 def _refuse(answer: httpx.Response, document: Mapping[str, Any], *, as_json: bool) -> NoReturn:
     denied = answer.status_code in DENIED
     if as_json:
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        tell_json(document)
     for line in refusal_lines(answer.status_code, document.get("error", {})):
-        say(line)
+        say(on_one_line(line))
     raise typer.Exit(Exit.DENIED if denied else Exit.FAILED)
 
 
@@ -119,6 +119,6 @@ def _plain(value: Any) -> str:  # noqa: ANN401  any JSON value
 def _document(answer: httpx.Response) -> dict[str, Any]:
     try:
         document = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -33,14 +33,16 @@ class Entry(NamedTuple):
     columns: Mapping[str, Any]
 
 
-def check_custody(trail: Trail, evidence: Sequence[Row], packet: Row | None) -> Iterator[Fault]:
+def check_custody(
+    trail: Trail, evidence: Sequence[Row], packet: Row | None, redaction_key: bytes | None
+) -> Iterator[Fault]:
     """Yield evidence and a closeout packet that are not what was recorded, foreign or gone."""
     recorded = entries(trail)
     yield from _check_packet(trail, recorded, packet)
     for row in evidence:
         entry = recorded.pop(str(row["id"]), None)
         if entry is not None:
-            yield from _compare(trail, entry, row)
+            yield from _compare(trail, entry, row, redaction_key)
         elif trail.begins_at_creation and not trail.is_torn:
             yield _fault(row, "no audit row recorded it")
     for evidence_id, entry in recorded.items():
@@ -124,13 +126,13 @@ def _finalized(event: Event, presign: Event | None) -> dict[str, Any]:
     }
 
 
-def _compare(trail: Trail, entry: Entry, row: Row) -> Iterator[Fault]:
+def _compare(trail: Trail, entry: Entry, row: Row, redaction_key: bytes | None) -> Iterator[Fault]:
     event = entry.event
     metadata = row["metadata"]
     if event["tool_name"] == FINALIZE:
         metadata = _without_inspection(metadata)
         yield from _check_inspection(row, event)
-    stored = {**row, "metadata": redact(metadata, "metadata")}
+    stored = {**row, "metadata": _as_recorded(metadata, entry, redaction_key)}
     differing = [name for name, wanted in entry.columns.items() if not _same(stored[name], wanted)]
     if row["created_by"] != event["actor_id"]:
         differing.append("created_by")
@@ -141,6 +143,14 @@ def _compare(trail: Trail, entry: Entry, row: Row) -> Iterator[Fault]:
     if differing:
         yield _fault(row, f"{_list(differing)} not as audit seq {event['seq']} recorded")
     yield from _compare_seal(trail, event, row)
+
+
+def _as_recorded(metadata: Any, entry: Entry, redaction_key: bytes | None) -> Any:  # noqa: ANN401  any JSON value
+    """Return metadata in redacted form: that of today, or where it fits that of older rows."""
+    older = redact(metadata, None, "metadata")
+    if _same(older, entry.columns.get("metadata")):
+        return older
+    return redact(metadata, redaction_key, "metadata")
 
 
 def _check_inspection(row: Row, event: Event) -> Iterator[Fault]:

@@ -14,11 +14,15 @@ TICK = timedelta(milliseconds=1)
 
 
 class Chain(NamedTuple):
-    """The head of an audit chain: the newest row's seq, hash and time; all None when it is new."""
+    """The head of an audit chain: the newest row's seq, hash and time; all None when it is new.
+
+    `redaction_key` is the installation's: what follows the head is redacted under it.
+    """
 
     seq: int | None
     hash: str | None
     at: datetime | None
+    redaction_key: bytes
 
 
 def chained(event: Mapping[str, Any], chain: Chain, now: datetime) -> dict[str, Any]:
@@ -31,7 +35,7 @@ def chained(event: Mapping[str, Any], chain: Chain, now: datetime) -> dict[str, 
         at = chain.at + TICK
     row = {
         **event,
-        "payload": redact(event["payload"]),
+        "payload": redact(event["payload"], chain.redaction_key),
         "created_at": at,
         "seq": (chain.seq or 0) + 1,
         "prev_hash": chain.hash or GENESIS,

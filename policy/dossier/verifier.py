@@ -62,12 +62,14 @@ def verify(data: bytes, keys: Mapping[str, bytes]) -> dict[str, Any]:
 
     `keys` are raw Ed25519 public keys by their ids.
     """
-    manifest, members = _unpacked(data, keys)
-    files = {member.name: member.content for member in members}
     try:
+        manifest, members = _unpacked(data, keys)
+        files = {member.name: member.content for member in members}
         return _Contents(manifest, files, keys).verified()
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
         raise BadItemError(MANIFEST, f"the dossier is not of a known form: {error!r}") from error
+    except RecursionError:
+        raise BadItemError(MANIFEST, "a member is nested too deeply") from None
 
 
 def _unpacked(data: bytes, keys: Mapping[str, bytes]) -> tuple[dict[str, Any], list[Member]]:
@@ -393,6 +395,8 @@ def _json(member: Member) -> dict[str, Any]:
         value = json.loads(member.content)
     except ValueError:
         value = None
+    except RecursionError:
+        raise BadItemError(member.name, "it is nested too deeply") from None
     if not isinstance(value, dict):
         raise BadItemError(member.name, "it is not a JSON object")
     return value
@@ -422,20 +426,25 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__, file=sys.stderr)  # noqa: T201
         return USAGE
     entries: list[str] = []
-    for argument in arguments[1:]:
-        named = Path(argument)
-        entries += named.read_text("ascii").split() if named.is_file() else [argument]
     try:
+        for argument in arguments[1:]:
+            named = Path(argument)
+            entries += named.read_text("ascii").split() if named.is_file() else [argument]
         found = verify(Path(arguments[0]).read_bytes(), read_keys(entries))
     except BadItemError as bad:
-        print(f"NOT WHOLE: {bad}")  # noqa: T201
+        print(_shown(f"NOT WHOLE: {bad}"))  # noqa: T201
         return BROKEN
     except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(_shown(str(error)), file=sys.stderr)  # noqa: T201
         return USAGE
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))  # noqa: T201
+    print("\n".join(_shown(f"{name}: {value}") for name, value in found.items()))  # noqa: T201
     print("whole")  # noqa: T201
     return WHOLE
+
+
+def _shown(text: str) -> str:
+    """Return a line without the characters that would steer a terminal, or pass for more lines."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 if __name__ == "__main__":

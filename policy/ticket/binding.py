@@ -13,7 +13,12 @@ BOUND_TOOLS = frozenset(
 
 def binding_denial(actor: Actor, tool: str, assigned_tech_id: UUID | None) -> Denial | None:
     """Return why a technician may not act on a job assigned to `assigned_tech_id`, or None."""
-    if tool not in BOUND_TOOLS or actor.actor_role is not Role.TECHNICIAN:
+    return job_denial(actor, assigned_tech_id) if tool in BOUND_TOOLS else None
+
+
+def job_denial(actor: Actor, assigned_tech_id: UUID | None) -> Denial | None:
+    """Return why a job assigned to `assigned_tech_id` is none of a technician's, or None."""
+    if actor.actor_role is not Role.TECHNICIAN:
         return None
     if actor.technician_id is None or actor.technician_id == assigned_tech_id:
         return None

@@ -9,7 +9,7 @@ from policy.audit.row import Chain, chained
 from policy.model import ActorType, Frozen
 from runtime.postgres.pool import Connection
 
-LOCK = "SELECT * FROM lock_chain($1, $2)"
+LOCK = "SELECT *, redaction_key() FROM lock_chain($1, $2)"
 APPEND = """
 INSERT INTO audit_events SELECT r.* FROM jsonb_populate_record(NULL::audit_events, $1) r
 """
@@ -42,7 +42,7 @@ async def lock_chain(conn: Connection, tenant_id: str, ticket_id: UUID | None) -
     row = await conn.fetchrow(LOCK, tenant_id, ticket_id)
     if row is None:
         raise LookupError("lock_chain always returns a row")
-    head = Chain(row["chain_seq"], row["chain_hash"], row["chain_at"])
+    head = Chain(row["chain_seq"], row["chain_hash"], row["chain_at"], row["redaction_key"])
     return Locked(tenant_id, ticket_id, head, row["locked_at"])
 
 

@@ -87,8 +87,8 @@ SELECT 'idempotency_keys', NULL::uuid, c.ticket_id,
    AND c.decision = 'ALLOW' AND c.actor_type <> 'SYSTEM'
    AND NOT EXISTS (SELECT FROM idempotency_keys i WHERE i.command_id = c.command_id)
    AND NOT EXISTS (SELECT FROM idempotency_keys i
-                    WHERE i.actor_id = c.actor_id AND i.endpoint = c.endpoint
-                      AND i.request_id = c.request_id)
+                    WHERE i.tenant_id = c.tenant_id AND i.actor_id = c.actor_id
+                      AND i.endpoint = c.endpoint AND i.request_id = c.request_id)
 """
 # The log's text and body bear each other out, so it is the third that was changed.
 _ANSWER_AND_LOG = """

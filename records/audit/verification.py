@@ -29,6 +29,7 @@ SIGHT = """
                 OR r.rolbypassrls AND has_table_privilege(c.oid, 'SELECT'))
      ORDER BY c.relname
 """
+REDACTION_KEY = "SELECT key FROM installation_keys WHERE name = 'redaction'"
 CHECKED_TABLES = (
     "tickets",
     "audit_events",
@@ -109,12 +110,14 @@ class Verification:
     seconds: float = 0.0
     _named: set[str] = field(default_factory=set)
     _torn: set[str] = field(default_factory=set)
+    _redaction_key: bytes | None = field(default=None, repr=False)
 
     async def faults(self) -> AsyncIterator[Fault]:
         """Yield every tampered row once. Raises `BlindRoleError` where rows would be hidden."""
         began = time.monotonic()
         async with reading(self.url) as conn, reading(self.url) as second:
             await _must_see_everything(conn)
+            self._redaction_key = await conn.fetchval(REDACTION_KEY)
             snapshot = await conn.fetchval("SELECT pg_export_snapshot()")
             await second.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             async for fault in self._all(conn, second):
@@ -186,7 +189,9 @@ class Verification:
             found += trail.faults
             steps = [row for row in transitions.get(mine, []) if str(row["id"]) not in self._named]
             found += check_transitions(trail, steps, self.legal)
-            found += check_custody(trail, evidence.get(mine, []), _only(packets.get(mine)))
+            found += check_custody(
+                trail, evidence.get(mine, []), _only(packets.get(mine)), self._redaction_key
+            )
             found += check_ticket(trail, _only(tickets.get(mine)))
             if trail.is_torn:
                 self._torn.add(mine)

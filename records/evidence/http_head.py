@@ -1,16 +1,14 @@
 """HTTP HEAD of an evidence reference, without becoming a way into our network (contract 9.5)."""
 
-import asyncio
-import socket
 import ssl
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 import httpx
 
 from policy.evidence.model import LookUp
 from runtime.objects.checksums import hex_of_base64
+from runtime.public_hosts import PrivateHostError, PublicHosts
 
 MAX_REDIRECTS = 5
 
@@ -40,7 +38,10 @@ class HttpHead:
                 verify=self.tls, trust_env=False, timeout=self.limit_seconds
             ) as client:
                 return _found(await self._head(client, uri))
-        except (_RefusedError, httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
+        except (
+            *(_RefusedError, PrivateHostError, UnicodeError),
+            *(httpx.InvalidURL, httpx.UnsupportedProtocol),
+        ) as error:
             return LookUp(failure="UNREACHABLE_URI", message=str(error))
         except httpx.TimeoutException:
             return LookUp(failure="HEAD_TIMEOUT", message="no answer in time")
@@ -59,28 +60,11 @@ class HttpHead:
     async def _request(self, client: httpx.AsyncClient, url: httpx.URL) -> httpx.Request:
         if url.scheme not in self.schemes or url.scheme not in {"http", "https"} or not url.host:
             raise _RefusedError(f"addresses of scheme {url.scheme} are not followed")
-        if not self.guarded or url.host in self.trusted_hosts:
-            return client.build_request("HEAD", url)
-        address = await _public_address(url.host)
+        hosts = PublicHosts(self.guarded, self.trusted_hosts)
+        target = await hosts.target(url)
         return client.build_request(
-            "HEAD",
-            url.copy_with(host=address),
-            headers={"Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": url.host},
+            "HEAD", target.url, headers=dict(target.headers), extensions=dict(target.extensions)
         )
-
-
-async def _public_address(host: str) -> str:
-    """Return an address of `host`, or raise `_RefusedError` unless all of them are public."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]) for entry in found]
-    for text in addresses:
-        address = ip_address(text)
-        mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-        if not (mapped or address).is_global or address.is_multicast:
-            raise _RefusedError("the host has an address that is not public")
-    return addresses[0]
 
 
 def _found(response: httpx.Response) -> LookUp:

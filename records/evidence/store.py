@@ -1,6 +1,7 @@
 """The object store that holds the evidence (contract 7.10, 9.5). Every outage is a value."""
 
 import asyncio
+import tempfile
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +20,7 @@ from policy.values import truncate_to_milliseconds
 from records.evidence import multipart
 from records.evidence.accepting import checksum_of, judged, with_inspection
 from records.evidence.http_head import HttpHead
-from runtime.environment import Mode, RetentionMode
+from runtime.environment import ConfigurationError, Mode, RetentionMode
 from runtime.objects.checksums import base64_of_hex
 from runtime.objects.s3 import FORBIDDEN, Fault, S3Access, pinned, status
 from runtime.settings import Settings
@@ -30,10 +31,19 @@ if TYPE_CHECKING:  # the stubs are a development dependency
 S3_SCHEMES = ("s3", "minio")
 
 
+def _require_temporary_folder() -> None:
+    """Raise `ConfigurationError` where no file can be put aside: each picture would fail later."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"pictures need a writable folder: {error}") from error
+
+
 class EvidenceStore:
     """The configured object store. Without a bucket it is not configured."""
 
     def __init__(self, settings: Settings, rules: EvidenceRules) -> None:
+        _require_temporary_folder()
         self._settings = settings
         self._rules = rules
         self._limit = settings.evidence_head_timeout_ms / 1000

@@ -126,10 +126,11 @@ class LayoutBuilder:
 
     def _temporal_part(self, ports: Ports) -> Part:
         port = self._choose("temporal", ports.temporal)
-        ui_port = self._choose("ui", ports.ui)
+        ui_port = None if ports.ui is None else self._choose("ui", ports.ui)
         self._env["DISPATCH_TEMPORAL_ADDRESS"] = f"{LOOPBACK}:{port}"
-        self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
-        self._env.setdefault("DISPATCH_TEMPORAL_UI_ORIGIN", self._urls["Temporal UI"])
+        if ui_port is not None:
+            self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
+            self._env.setdefault("DISPATCH_TEMPORAL_UI_ORIGIN", self._urls["Temporal UI"])
         return temporal_part(
             self._data_dir / "temporal",
             self._log("temporal"),

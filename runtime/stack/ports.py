@@ -14,13 +14,13 @@ _ATTEMPTS = 500
 
 @dataclass(frozen=True)
 class Ports:
-    """The preferred ports of the stack; 0 stands for any free one."""
+    """The preferred ports of the stack; 0 stands for any free one, a UI of None for no UI."""
 
     api: int = 0
     postgres: int = 0
     s3: int = 0
     temporal: int = 0
-    ui: int = 0
+    ui: int | None = 0
 
 
 PREFERRED_PORTS = Ports(api=8080, postgres=54320, s3=8333, temporal=7233, ui=8233)

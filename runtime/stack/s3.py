@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from runtime.stack.files import private_folder, write_private
+from runtime.stack.inner_tls import InnerTls, write_inner_tls
 from runtime.stack.part import Part
 from runtime.stack.ports import LOOPBACK, PortChooser
 from runtime.stack.servers import script
@@ -33,6 +34,8 @@ _INNER_PORTS = (
     "admin.port",
     "admin.port.grpc",
 )
+_GRPC = ("volume", "master", "filer", "s3", "admin", "worker", "client")
+_HTTPS = ("volume", "master", "filer", "admin")
 _SOCKET = "/tmp/seaweedfs-{listener}-{port}.sock"  # noqa: S108  the server's own choice
 
 
@@ -50,9 +53,15 @@ class S3Server:
         self._port = port
 
     def part(self, ports: PortChooser) -> Part:
-        """Return the server as a part; its inner listeners get free ports."""
+        """Return the server as a part; its inner listeners get free ports.
+
+        Each of these would let anyone list, write and delete; they ask for the certificate that
+        only the server's own parts have. The S3 port checks signatures.
+        """
         private_folder(self._folder)
         identities = self._write_identities()
+        security = private_folder(self._folder.with_name("s3-security"))
+        write_private(security / "security.toml", _security(write_inner_tls(security)))
         inner = {
             name: ports.choose([self._port + offset])
             for offset, name in enumerate(_INNER_PORTS, start=1)
@@ -69,6 +78,7 @@ class S3Server:
             command=(
                 script("weed"),
                 "-logtostderr=true",  # else it writes log files into /tmp
+                f"-config_dir={security}",
                 "mini",
                 *(f"-{option}={value}" for option, value in options.items()),
             ),
@@ -126,6 +136,16 @@ class S3Server:
             yield client
         finally:
             client.close()
+
+
+def _security(tls: InnerTls) -> str:
+    """Return the server's own file that makes its parts prove themselves to each other."""
+    pair = f'cert = "{tls.certificate}"\nkey = "{tls.key}"\n'
+    authority = f'ca = "{tls.authority}"\n'
+    sections = [f"[grpc]\n{authority}", f"[https.client]\nenabled = true\n{pair}{authority}"]
+    sections += [f"[grpc.{part}]\n{pair}" for part in _GRPC]
+    sections += [f"[https.{part}]\n{pair}{authority}" for part in _HTTPS]
+    return "\n".join(sections)
 
 
 def _sockets(ports: Mapping[str, int]) -> Iterator[Path]:

@@ -23,14 +23,22 @@ _DYNAMIC_CONFIG = (
     "system.enableActivityEagerExecution=true",
     # A dev server would read the list of search attributes from its database at every use of one.
     "system.forceSearchAttributesCacheRefreshOnRead=false",
+    # Its HTTP twin, on a random port, would serve any page whose name was made to lead here.
+    'frontend.httpAllowedHosts=["127.0.0.1"]',
 )
 _PROBE_TIMEOUT_SECONDS = 2.0
 
 
-def temporal_part(folder: Path, log_path: Path, *, port: int, ui_port: int, namespace: str) -> Part:
-    """Return the Temporal server with its data in `folder`."""
+def temporal_part(
+    folder: Path, log_path: Path, *, port: int, ui_port: int | None, namespace: str
+) -> Part:
+    """Return the Temporal server with its data in `folder`; without a UI where it gets no port.
+
+    A dev server knows neither TLS nor callers, so it listens on loopback alone.
+    """
     private_folder(folder)
     address = f"{LOOPBACK}:{port}"
+    ui = ("--headless",) if ui_port is None else ("--ui-port", str(ui_port))
 
     async def ready() -> bool:
         return await _answers(address, namespace)
@@ -39,7 +47,7 @@ def temporal_part(folder: Path, log_path: Path, *, port: int, ui_port: int, name
         name="temporal",
         command=(
             script("temporal"), "server", "start-dev",
-            "--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port),
+            "--ip", LOOPBACK, "--port", str(port), *ui,
             "--namespace", namespace, "--log-level", "error", "--ui-disable-news-fetch",
             "--db-filename", str(folder / "temporal.db"),
             *_repeat("--sqlite-pragma", _SQLITE),

@@ -13,6 +13,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from policy.printable import escaped
 from policy.values import format_datetime
 
 _REDACTED = "[redacted]"
@@ -113,6 +114,7 @@ def _redact(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:
 
 def _render(_: WrappedLogger, __: str, fields: EventDict) -> bytes:
     try:
-        return orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(fields, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        return line if line.isascii() and b"\x7f" not in line else escaped(line.decode()).encode()
     except TypeError:  # what no UTF-8 or 64-bit integer can hold
         return json.dumps(fields, default=str, skipkeys=True).encode() + b"\n"

@@ -41,9 +41,7 @@ BEGIN
 END $do$
 """
 ALLOW_FORKS = "ALTER TABLE audit_events DROP CONSTRAINT audit_events_ticket_id_seq_key"
-ALLOW_REPEATS = """
-ALTER TABLE idempotency_keys DROP CONSTRAINT idempotency_keys_actor_id_endpoint_request_id_key
-"""
+ALLOW_REPEATS = "DROP INDEX idempotency_keys_once"
 NOTHING_DONE: dict[str, Any] = {"ticket": None, "audit": None, "pairs": [], "keep_answer": False}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import hmac
 from itertools import pairwise
 from typing import Any
 from uuid import uuid4
@@ -92,7 +93,10 @@ async def test_personal_data_is_hashed_redacted(gateway: TestGateway) -> None:
     (event,) = timeline(gateway, ticket)
     contact = event["payload"]["request"]["contact"]
     assert contact["note"] == "call first"
-    assert contact["Phone"] == ["redacted:" + hashlib.sha256(b'"+1-555-0199"').hexdigest()]
+    async with gateway.owner() as conn:
+        key = await conn.fetchval("SELECT redaction_key()")
+    mac = hmac.new(key, b'"+1-555-0199"', hashlib.sha256).hexdigest()
+    assert contact["Phone"] == [f"redacted:{mac}"]
     assert_whole([event])
 
 

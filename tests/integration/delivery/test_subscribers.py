@@ -123,6 +123,38 @@ async def test_a_subscription_that_is_gone_or_not_safe_is_a_failure(
     assert ("https" if mode else "gone") in row["last_error"]
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "[::1]", "[64:ff9b::a9fe:a9fe]"),
+        *("[::127.0.0.1]", "2130706433", "[::ffff:10.0.0.1]", "0x7f.1"),
+    ],
+)
+async def test_production_posts_to_no_address_of_its_own_network(
+    owner: Connection, pool: Pool, database_url: str, host: str
+) -> None:
+    ticket = await add_ticket(owner)
+    await subscribe(owner, f"https://{host}:9/")
+    await happened(pool, ticket)
+    async with a_relay(database_url, DISPATCH_ENV="production") as relay:
+        assert (await relay.iteration()).failed == 1
+    (row,) = await outbox(owner)
+    assert "not public" in row["last_error"]
+
+
+async def test_production_posts_to_a_trusted_host_in_its_own_network(
+    owner: Connection, pool: Pool, database_url: str
+) -> None:
+    ticket = await add_ticket(owner)
+    await subscribe(owner, "https://127.0.0.1:9/")
+    await happened(pool, ticket)
+    trusting = {"DISPATCH_ENV": "production", "DISPATCH_WEBHOOK_HOSTS": "127.0.0.1"}
+    async with a_relay(database_url, **trusting) as relay:
+        assert (await relay.iteration()).failed == 1
+    (row,) = await outbox(owner)
+    assert "ConnectError" in row["last_error"]
+
+
 async def test_the_application_sees_the_subscribers_of_its_tenant_only(
     owner: Connection, pool: Pool
 ) -> None:

@@ -89,6 +89,7 @@ async def test_an_address_that_cannot_be_asked_has_its_code(uri: str, failure: s
         *("127.0.0.1", "localhost", "10.1.2.3", "192.168.1.1", "172.16.0.1", "169.254.169.254"),
         *("0.0.0.0", "[::1]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "2130706433"),  # noqa: S104  asked for, not bound
         *("[2002:7f00:1::]", "224.0.0.1", "100.64.0.1"),
+        *("[64:ff9b::a9fe:a9fe]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[fec0::1]", "[::7f00:1]"),
     ],
 )
 async def test_a_guarded_look_up_never_asks_our_own_network(host: str) -> None:

@@ -3,7 +3,6 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 from uuid import uuid4
@@ -13,9 +12,9 @@ import jwt
 from policy.codes import Code
 from policy.command.registry import alias
 from policy.model import State
-from policy.rules.bundle import ToolRule
 from tests.integration.hostile.bad_requests import BODY_LIMIT_BYTES, NOWHERE
-from tests.integration.hostile.hostile_call import Hostile, bearing, dev
+from tests.integration.hostile.hostile_call import Hostile, Target, bearing, dev
+from tests.integration.hostile.hostile_kinds import kinds
 from tests.integration.reads.http_cells import BUNDLE, HOLD_TARGETS
 from tests.integration.servers.gateway import TestGateway
 from tests.unit.payloads import PAYLOADS
@@ -83,19 +82,6 @@ METHODS = ("PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "HEAD", "PROPFIND")
 CANCEL = {"reason": INJECTION}
 
 
-@dataclass(frozen=True)
-class Target:
-    """The ticket that is attacked (it is NEW), and a key that has had its effect on it."""
-
-    gateway: TestGateway
-    ticket: str
-    spent_key: str
-
-    def path(self, rule: ToolRule) -> str:
-        """Return the path of a tool."""
-        return rule.route.replace("{ticketId}", self.ticket)
-
-
 def corpus(target: Target) -> Iterator[Hostile]:
     """Yield every call."""
     for make in (
@@ -103,6 +89,7 @@ def corpus(target: Target) -> Iterator[Hostile]:
         *(_tricky_paths, _tricky_methods, _keys, _bodies, _forged_tokens, _odd_claims, _scopes),
     ):
         yield from make(target)
+    yield from kinds(target)
 
 
 def _smuggled_tools(target: Target) -> Iterator[Hostile]:

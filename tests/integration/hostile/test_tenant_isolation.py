@@ -105,7 +105,7 @@ async def test_another_tenants_command_cannot_be_followed(
         assert answer.json()["error"]["code"] == "COMMAND_NOT_FOUND"
 
 
-async def test_a_key_of_another_tenant_is_a_mismatch_and_shows_nothing(
+async def test_the_same_key_in_another_tenant_is_another_key(
     gateway: TestGateway, neighbour: Neighbour
 ) -> None:
     key = str(uuid4())
@@ -113,11 +113,20 @@ async def test_a_key_of_another_tenant_is_a_mismatch_and_shows_nothing(
     first = gateway.post("/tickets", place, key=key, headers=north(gateway))
     assert first.status_code == 201
 
-    same_actor = gateway.post("/tickets", place, key=key)
-    assert same_actor.json()["error"]["code"] == "IDEMPOTENCY_PAYLOAD_MISMATCH"
-    assert first.json()["id"] not in same_actor.text
+    foreign_place = gateway.post("/tickets", place, key=key)
+    assert foreign_place.json()["error"]["code"] != "IDEMPOTENCY_PAYLOAD_MISMATCH"
+    ours = {"account_id": gateway.account_id, "site_id": gateway.site_id, "summary": "x"}
+    same_actor = gateway.post("/tickets", ours, key=key)
+    assert (same_actor.status_code, same_actor.json()["summary"]) == (201, "x")
+    assert "Idempotency-Replayed" not in same_actor.headers
+    assert same_actor.json()["id"] != first.json()["id"]
+    assert first.json()["id"] not in foreign_place.text
     again = gateway.post("/tickets", place, key=key, headers=north(gateway))
     assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.content == first.content
+    once_more = gateway.post("/tickets", ours, key=key)
+    assert once_more.headers["Idempotency-Replayed"] == "true"
+    assert once_more.content == same_actor.content
 
 
 async def test_pooled_connections_do_not_carry_a_tenant_along(

@@ -46,7 +46,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class World:
-    """The master data: one site, and technicians by id."""
+    """The master data: one site, technicians by id, and the installation's key of redaction."""
 
     site: Site
     technicians: Mapping[UUID, Technician]
+    redaction_key: bytes

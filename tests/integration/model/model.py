@@ -204,7 +204,9 @@ class Model:
     ) -> Row:
         chain = self.audit[ticket.id]
         last = chain[-1] if chain else {}
-        head = Chain(last.get("seq"), last.get("hash"), last.get("created_at"))
+        head = Chain(
+            last.get("seq"), last.get("hash"), last.get("created_at"), self.world.redaction_key
+        )
         actor = command.actor
         event = {
             "id": seen.audit_id,

@@ -188,7 +188,8 @@ async def walking(gateway: TestGateway, owner: Connection, seed: int) -> AsyncIt
     settings, _ = load_settings(gateway.env)
     site = Site(**dict(await owner.fetchrow(queries.SITE, UUID(gateway.site_id)) or {}))
     technicians = [Technician(**dict(row)) for row in await owner.fetch(queries.TECHNICIANS)]
-    world = World(site, {each.id: each for each in technicians})
+    key = await owner.fetchval("SELECT redaction_key()")
+    world = World(site, {each.id: each for each in technicians}, key)
     model = Model(installed_bundle(settings), world)
     run = f"walk-{seed}-{uuid4().hex[:6]}"
     place = {"account_id": gateway.account_id, "site_id": gateway.site_id}

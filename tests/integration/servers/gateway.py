@@ -126,7 +126,9 @@ class TestGateway:
         app = create_app(settings)
         async with lifespan_of(app):
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://sibling") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://localhost"
+            ) as client:
                 yield client
 
 

@@ -32,7 +32,7 @@ async def serving(env: Mapping[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings_of(env))
     async with lifespan_of(app):
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
 
 

@@ -1,11 +1,34 @@
 """Personal data and secrets never stand in an audit payload."""
 
-from policy.audit.redaction import SENSITIVE, redact
-from policy.canonical import sha256_hex
+import hashlib
+import hmac
+from functools import partial
+from typing import Any
+
+from policy.audit import redaction
+from policy.audit.redaction import SENSITIVE
+from policy.canonical import canonical_bytes, sha256_hex
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+redact = partial(redaction.redact, secret=KEY)
 
 
-def hashed(value: object) -> str:
-    return f"redacted:{sha256_hex(value)}"  # type: ignore[arg-type]  # any JSON value
+def hashed(value: Any) -> str:  # noqa: ANN401  any JSON value
+    return f"redacted:{hmac.new(KEY, canonical_bytes(value), hashlib.sha256).hexdigest()}"
+
+
+def test_who_lacks_the_key_cannot_try_every_phone_number() -> None:
+    """Seven digits take a second to try; the answer must not be among the plain hashes."""
+    shown = redact({"phone": "5550100"})["phone"]
+    tried = {f"redacted:{sha256_hex(f'{number:07}')}" for number in range(5_550_000, 5_550_200)}
+    assert shown not in tried
+    assert shown != redaction.redact({"phone": "5550100"}, OTHER_KEY)["phone"]
+    assert shown == redact({"phone": "5550100"})["phone"]
+
+
+def test_rows_that_were_written_before_there_was_a_key_are_still_known() -> None:
+    older = redaction.redact({"phone": "5550100"}, None)
+    assert older == {"phone": f"redacted:{sha256_hex('5550100')}"}
 
 
 def test_every_sensitive_word_is_found_anywhere_in_a_key_and_in_any_case() -> None:

@@ -36,16 +36,25 @@ def test_an_empty_environment_gives_the_contracts_defaults() -> None:
     ("environ", "mode"),
     [
         ({}, Mode.NEUTRAL),
-        ({"DISPATCH_ENV": "staging"}, Mode.NEUTRAL),
+        ({"NODE_ENV": "staging"}, Mode.NEUTRAL),
         ({"DISPATCH_ENV": " Production "}, Mode.PRODUCTION),
         ({"NODE_ENV": "test"}, Mode.TEST),
         ({"DISPATCH_ENV": "", "NODE_ENV": "local"}, Mode.LOCAL),
         ({"DISPATCH_ENV": "development", "NODE_ENV": "production"}, Mode.DEVELOPMENT),
-        ({"DISPATCH_ENV": "staging", "NODE_ENV": "production"}, Mode.NEUTRAL),
     ],
 )
 def test_dispatch_env_then_node_env_names_the_mode(environ: dict[str, str], mode: Mode) -> None:
     assert load(**environ).mode is mode
+
+
+@pytest.mark.parametrize(
+    "word", ["prodution", "prod", "PRODUCTION!", "staging", "neutral", "devlopment", "0"]
+)
+@pytest.mark.parametrize("other", [{}, {"NODE_ENV": "production"}])
+def test_a_misspelt_mode_stops_the_start(word: str, other: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="DISPATCH_ENV") as caught:
+        load_settings({**other, "DISPATCH_ENV": word})
+    assert word not in str(caught.value) or word in {"prod", "0"}
 
 
 @pytest.mark.parametrize("word", ["1", "true", "YES", "On", " enabled "])
