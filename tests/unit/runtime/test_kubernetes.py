@@ -55,7 +55,7 @@ class Store:
     def put_object(self, **_):
         pass
 
-EvidenceStore(Settings())
+EvidenceStore(Settings(), load_bundle().evidence)
 upload = Upload(id=uuid4(), ticket_id=uuid4(), bucket="b", object_key="k", kind="PHOTO",
                 evidence_key=None, content_type="image/jpeg", size_bytes=len(picture),
                 sha256="0" * 64, evidence_item_id=None, multipart_id=None, part_bytes=None,
