@@ -163,7 +163,7 @@ def test_a_picture_is_accepted_within_the_manifests_constraints(part: str) -> No
 def test_without_a_folder_to_write_to_no_process_starts() -> None:
     """Else each picture would be refused as if the store were down."""
     program = CONSTRAINED + "from runtime.settings import Settings\n"
-    program += "from records.evidence.store import EvidenceStore\nEvidenceStore(Settings())"
+    program += "from records.evidence.store import EvidenceStore\nEvidenceStore(Settings(), None)"
     done = subprocess.run(  # noqa: S603  our own program
         (sys.executable, "-c", program, "", str(1 << 30)),
         capture_output=True,
