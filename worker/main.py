@@ -37,7 +37,7 @@ from workflows.deadlines import DeadlineSweepWorkflow
 from workflows.evidence import EvidenceAuditWorkflow, EvidenceSweepWorkflow
 from workflows.ticket.workflow import TicketWorkflow
 
-OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
+OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic")
 POLLERS = 20
 STICKY_RATIO = 0.5
 STICKY_LIMIT = timedelta(seconds=2)
