@@ -154,10 +154,10 @@ class Pipeline:
 
     async def _denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
         """Return why a new command is refused; the engine judges that of a ticket to come."""
-        denial = self._limit(call, actor) or self._payload_denial(call, actor, found)
-        if denial is None or denial.code is not Code.TICKET_NOT_FOUND:
-            return denial
-        return None if await self._bus.is_to_come(actor, call.ticket_id) else denial
+        denial = self._payload_denial(call, actor, found)
+        if denial is not None and denial.code is Code.TICKET_NOT_FOUND:
+            denial = None if await self._bus.is_to_come(actor, call.ticket_id) else denial
+        return denial or self._limit(call, actor)
 
     def _payload_denial(self, call: Call, actor: Actor, found: Found) -> Denial | None:
         payload = parse_payload(self._bundle, call.tool, call.body)
@@ -204,7 +204,12 @@ class Pipeline:
         return answer_of(outcome, applied)
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
-        """Log a refusal; without a hash, so that it does not count among those of the key."""
+        """Log a refusal; without a hash, so that it does not count among those of the key.
+
+        A refusal is counted like any call. Beyond the limit it leaves no row: raises the 429.
+        """
+        if (limited := self._limit(call, actor)) is not None:
+            raise refusal(limited)
         command = self._command_of(call, actor, None, "", 0)
         try:
             await self._bus.log_denial(command, denial)
