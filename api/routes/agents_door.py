@@ -8,18 +8,21 @@ import httpx
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway import gateway_of
 from api.wire.answers import error_answer
-from api.wire.body import BODY_LIMIT_BYTES
+from api.wire.body import BODY_LIMIT_BYTES, read_body
 from api.wire.errors import ApiError, AuthRequiredError
+from api.wire.ijson import check_members
 from api.wire.serving import trail_of
 from mcp_server.server import Context, mcp_server
 from policy.rules.bundle import Bundle
 
 PATH = "/mcp"
 ENVELOPE_BYTES = 4096
+MOST_MEMBERS = 20_000
+"""Of a whole call: it is read several times on its way, each time anew."""
 FORWARDED = (
     "authorization",
     "x-actor-id",
@@ -48,7 +51,6 @@ class AgentsDoor:
             mcp_server(bundle, self._client, _identity),
             json_response=True,
             stateless=True,
-            max_request_body_size=BODY_LIMIT_BYTES + ENVELOPE_BYTES,
         )
 
     @asynccontextmanager
@@ -68,11 +70,13 @@ class AgentsDoor:
             return
         try:
             await self._admit(request)
+            body = await read_body(request, BODY_LIMIT_BYTES + ENVELOPE_BYTES)
+            check_members(body, MOST_MEMBERS)
         except ApiError as error:
             trail.error_code, trail.message = error.code, error.message
             await error_answer(error, trail.context).response()(scope, receive, send)
         else:
-            await self._sessions.handle_request(scope, receive, send)
+            await self._sessions.handle_request(scope, _again(body, receive), send)
 
     async def _admit(self, request: Request) -> None:
         """Raise unless the caller can be identified.
@@ -82,6 +86,16 @@ class AgentsDoor:
         if "origin" in request.headers and not request.headers.get("authorization", "").strip():
             raise AuthRequiredError
         await gateway_of(request).pipeline.identify(request.headers, trail_of(request))
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read already once more, and then whatever comes next."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
 
 
 def _identity(context: Context) -> dict[str, str]:

@@ -42,6 +42,19 @@ def parse_json(raw: bytes) -> JsonValue:
     return _with_doubles(value) if unsafe else value
 
 
+def check_members(raw: bytes, most: int) -> None:
+    """Raise `InvalidJsonError` for a text of more than so many members and elements.
+
+    Whether it is good JSON otherwise is left to whoever reads it.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return
+    if sum(len(level.members) for level in levels(value)) > most:
+        raise InvalidJsonError(f"Not valid here: more than {most} members and elements.")
+
+
 def _check_extent(value: JsonValue) -> bool:
     """Raise `InvalidJsonError` for a value that is too large; return whether it has large integers.
 
