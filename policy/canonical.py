@@ -2,6 +2,9 @@
 
 import hashlib
 import math
+import re
+from functools import lru_cache
+from operator import methodcaller
 from typing import Any
 
 import orjson
@@ -15,6 +18,10 @@ JSON = CONTAINERS | {*SCALARS, bool}
 # Outside of these, JavaScript writes a double in another way than orjson does.
 SMALLEST_ALIKE, PLAIN_LIMIT, EXPONENT_LIMIT = 1e-5, 1e16, 1e21
 SMALLEST_PLAIN = 1e-6
+MARKS = (b".", b"e+", b"e-", b"null")
+"""One of them is in every text that has a double; without one only large integers are at stake."""
+_ABOVE_SURROGATES = re.compile("[\ue000-\uffff]")
+_LARGE = re.compile(rb"[0-9]{16}")
 
 
 def canonical_bytes(value: JsonValue) -> bytes:
@@ -23,6 +30,12 @@ def canonical_bytes(value: JsonValue) -> bytes:
     Raises ValueError for what has none. Plain compact JSON has that form already, but for some
     numbers, which are written anew, and the order of names beyond U+FFFF.
     """
+    try:
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits, unless it is no JSON
+        text = b"null"
+    if text.isascii() and not any(mark in text for mark in MARKS) and not _LARGE.search(text):
+        return text
     numbers, order = _judged(value)
     if order:
         value = _in_order(value)
@@ -47,15 +60,23 @@ def _judged(value: JsonValue) -> tuple[bool, bool]:
         if not (kinds <= JSON or all(issubclass(kind, SCALARS) for kind in kinds - JSON)):
             raise ValueError("no canonical form: not every value in it is JSON")
         numbers = numbers or float in kinds or level.unsafe
-        order = order or not (names.isascii() or len(names.encode("utf-16-le")) == 2 * len(names))
+        order = order or not (names.isascii() or _ordered_alike(names))
     return numbers, order
+
+
+def _ordered_alike(names: str) -> bool:
+    """Whether names of these characters have one order by code points and by UTF-16."""
+    is_basic = len(names.encode("utf-16-le")) == 2 * len(names)
+    return is_basic or _ABOVE_SURROGATES.search(names) is None
 
 
 def _in_order(value: Any) -> Any:  # noqa: ANN401  any JSON value
     """Return `value` with the members of its objects ordered by the UTF-16 of their names."""
     if isinstance(value, dict):
-        pairs = sorted(value.items(), key=lambda pair: pair[0].encode("utf-16-be"))
-        return {name: _in_order(member) for name, member in pairs}
+        return {
+            name: _in_order(value[name]) if type(value[name]) in CONTAINERS else value[name]
+            for name in sorted(value, key=methodcaller("encode", "utf-16-be"))
+        }
     return [_in_order(each) for each in value] if isinstance(value, list | tuple) else value
 
 
@@ -68,6 +89,7 @@ def _with_numbers(value: Any) -> Any:  # noqa: ANN401  any JSON value
     return _number(value) if type(value) in {int, float} else value
 
 
+@lru_cache(maxsize=4096, typed=True)  # numbers of one body are often the same
 def _number(number: float) -> object:
     """Return what orjson writes as JavaScript writes `number` (ECMA-262, Number::toString)."""
     if type(number) is int:
@@ -81,13 +103,14 @@ def _number(number: float) -> object:
         if not math.isfinite(number):
             raise ValueError("no canonical form: a number is not finite")
         return number
-    return orjson.Fragment(_plain(number)) if size else 0
+    return _plain(number) if size else 0
 
 
-def _plain(number: float) -> bytes:
+def _plain(number: float) -> orjson.Fragment:
     """Return the shortest digits of a double without the exponent that they come with."""
     digits, _, exponent = orjson.dumps(number).partition(b"e")
     power, sign = int(exponent), b"-" if number < 0 else b""
     if power < 0:
-        return sign + b"0." + b"0" * (-power - 1) + digits.lstrip(b"-").replace(b".", b"")
-    return digits.replace(b".", b"").ljust(len(sign) + power + 1, b"0")
+        zeros = b"0." + b"0" * (-power - 1)
+        return orjson.Fragment(sign + zeros + digits.lstrip(b"-").replace(b".", b""))
+    return orjson.Fragment(digits.replace(b".", b"").ljust(len(sign) + power + 1, b"0"))

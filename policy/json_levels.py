@@ -15,9 +15,13 @@ class Level(NamedTuple):
 
     objects: Sequence[dict[str, Any]]
     arrays: Sequence[list[Any]]
-    names: Sequence[str]
     members: Sequence[Any]
     kinds: set[type]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The names of the members that have one."""
+        return chain.from_iterable(self.objects)
 
     @property
     def unsafe(self) -> bool:
@@ -32,15 +36,13 @@ def levels(value: Any) -> Iterator[Level]:  # noqa: ANN401  any JSON value
     """Yield the levels of a value: first itself, then what is in it; tuples count as arrays."""
     objects: Sequence[dict[str, Any]] = ()
     arrays: Sequence[list[Any]] = ()
-    names: Sequence[str] = ()
     members: Sequence[Any] = (value,)
     while members:
         kinds = set(map(type, members))
-        yield Level(objects, arrays, names, members, kinds)
+        yield Level(objects, arrays, members, kinds)
         if kinds.isdisjoint(CONTAINERS):
             return
         objects = [each for each in members if type(each) is dict and each]
         arrays = [each for each in members if type(each) in ARRAYS and each]
-        names = list(chain.from_iterable(objects))
         inside = map(dict.values, objects)
         members = list(chain(chain.from_iterable(inside), chain.from_iterable(arrays)))

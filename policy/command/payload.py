@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from policy.audit.redaction import MOST_SENSITIVE, SENSITIVE
@@ -14,6 +15,7 @@ from policy.rules.bundle import Bundle
 from policy.values import PayloadModel
 
 MOST_FAULTS = 20
+_KELVIN = "\N{KELVIN SIGN}".encode()
 
 
 def parse_payload(
@@ -86,18 +88,25 @@ def pointer(*steps: int | str) -> str:
 
 
 def content_fault(value: Any) -> tuple[str, str] | None:  # noqa: ANN401  any JSON value
-    """Return what no body may hold whatever it is for, with its pointer; found in one walk."""
-    sensitive = 0
-    for level in levels(value):
-        texts = [each for each in level.members if type(each) is str] if str in level.kinds else ()
-        names = "\n".join(level.names)
-        if "\0" in names or "\0" in "".join(texts):
-            way = pointer(*_way_to_nul(value) or ()).replace("\0", "\ufffd")
-            return way, "must not contain U+0000"
-        sensitive += sum(map(names.lower().count, SENSITIVE))
-    if sensitive > MOST_SENSITIVE:
-        return "", f"must have at most {MOST_SENSITIVE} members with names such as {SENSITIVE[0]}"
+    """Return what no body may hold whatever it is for, with its pointer.
+
+    The text of the whole value clears almost every one, much faster than a walk.
+    """
+    text = orjson.dumps(value)
+    way = _way_to_nul(value) if b"\\u0000" in text else None
+    if way is not None:
+        return pointer(*way).replace("\0", "\ufffd"), "must not contain U+0000"
+    if _count_sensitive(text) > MOST_SENSITIVE:
+        names = (name for level in levels(value) for name in level.names)
+        if _count_sensitive("\n".join(names).encode()) > MOST_SENSITIVE:
+            few = f"must have at most {MOST_SENSITIVE} members with names such as {SENSITIVE[0]}"
+            return "", few
     return None
+
+
+def _count_sensitive(text: bytes) -> int:
+    folded = text.lower().replace(_KELVIN, b"k")  # the one other letter with such a small one
+    return sum(folded.count(word.encode()) for word in SENSITIVE)
 
 
 def _way_to_nul(value: Any) -> tuple[int | str, ...] | None:  # noqa: ANN401  any JSON value
