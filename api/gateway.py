@@ -1,7 +1,7 @@
 """What the gateway process owns while it serves, and how a request gets at it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from policy.model import Actor, Role
 from policy.rules.bundle import Bundle, ToolRule
 from policy.values import parse_uuid
 from records.dossier.builder import Dossiers
+from records.dossier.papers import Papers
 from records.evidence.keeping import EvidenceVault
 from runtime.postgres.pool import Pool
 from runtime.settings import Settings
@@ -43,6 +44,7 @@ class Gateway:
     """None without a key to sign them with."""
     prices: PriceList
     vault: EvidenceVault
+    papers: Papers = field(default_factory=Papers)
 
 
 def gateway_of(request: Request) -> Gateway:

@@ -6,6 +6,7 @@ import sys
 import uvicorn
 
 from api.app import create_app
+from api.wire.connections import LimitedHttp
 from runtime.environment import ConfigurationError
 from runtime.garbage import spare_long_lived
 from runtime.settings import load_settings
@@ -27,6 +28,8 @@ def main() -> None:
         app,
         host=settings.api_host,
         port=settings.api_port,
+        http=LimitedHttp,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

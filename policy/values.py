@@ -6,11 +6,21 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
-SAFE_INTEGER = 2**53 - 1
+from policy.json_levels import SAFE_INTEGER
+
 TEXT_LIMIT = 10_000
 NAME_LIMIT = 200
+REFERENCE_LIMIT = 1000
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _DATETIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
@@ -131,6 +141,17 @@ def _object(value: object) -> dict[str, Any]:
     return value
 
 
+def at_most(count: int) -> BeforeValidator:
+    """Return a check of an array that refuses a longer one before its elements are looked at."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list) and len(value) > count:
+            raise ValueError(f"must have at most {count} elements")
+        return value
+
+    return BeforeValidator(check)
+
+
 _TEXT_SCHEMA = {"type": "string", "minLength": 1, "maxLength": TEXT_LIMIT}
 Uuid = Annotated[
     UUID, PlainValidator(parse_uuid), WithJsonSchema({"type": "string", "format": "uuid"})
@@ -165,6 +186,8 @@ DateOrDateTime = Annotated[
     PlainValidator(parse_date_or_datetime),
     WithJsonSchema({"type": "string", "description": "RFC 3339 date-time or YYYY-MM-DD"}),
 ]
+TextList = Annotated[tuple[Text, ...], Field(max_length=REFERENCE_LIMIT), at_most(REFERENCE_LIMIT)]
+NameList = Annotated[tuple[Name, ...], Field(max_length=REFERENCE_LIMIT), at_most(REFERENCE_LIMIT)]
 JsonObject = Annotated[dict[str, Any], PlainValidator(_object), WithJsonSchema({"type": "object"})]
 BlankableText = Annotated[str, Field(strict=True)]
 

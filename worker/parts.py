@@ -15,7 +15,7 @@ from runtime.postgres.pool import Pool
 from runtime.settings import Settings
 from worker.sandbox import ContextFreeRunner
 
-OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic", "rfc8785")
+OUR_PURE_MODULES = ("contracts", "policy", "workflows", "pydantic")
 POLLERS = 20
 STICKY_RATIO = 0.5
 STICKY_LIMIT = timedelta(seconds=2)

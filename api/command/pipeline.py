@@ -120,13 +120,13 @@ class Pipeline:
         self, call: Call, actor: Actor, key: UUID, found: Found, *, joins: bool
     ) -> Subject | Denial:
         """Return what a command is about, or why it is refused; one that joins was admitted."""
-        payload = (None if joins else self._limit(call, actor)) or parse_payload(
-            self._bundle, call.tool, call.body
-        )
+        payload = parse_payload(self._bundle, call.tool, call.body)
         if isinstance(payload, Denial):
             return payload
         address = self._addresses[call.rule.subject]
-        denial = None if joins else await address.denial(call, actor, found, payload)
+        denial = None
+        if not joins:
+            denial = await address.denial(call, actor, found, payload) or self._limit(call, actor)
         return denial or address.subject_of(call, actor, key, payload)
 
     def _admission_denial(self, call: Call, identity: Identity) -> Denial | None:
@@ -183,7 +183,12 @@ class Pipeline:
         return answer_of(outcome, applied)
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
-        """Log a refusal; without a hash, so that it does not count among those of the key."""
+        """Log a refusal; without a hash, so that it does not count among those of the key.
+
+        A refusal is counted like any call. Beyond the limit it leaves no row: raises the 429.
+        """
+        if (limited := self._limit(call, actor)) is not None:
+            raise refusal(limited)
         command = self._command_of(call, actor, "", uuid4(), {"ticket_id": call.ticket_id})
         try:
             await self._bus.log_denial(command, denial)

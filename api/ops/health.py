@@ -22,6 +22,7 @@ SERVICE = "dispatch-api"
 TRIES = 2
 RETRY_SECONDS = 0.25
 TRY_SECONDS = 1.5
+FRESH_SECONDS = 1.0
 S3_SCHEMES = frozenset({"s3", "minio"})
 FAIL = "fail"
 
@@ -78,7 +79,7 @@ class Report:
 
 
 class Health:
-    """Looks at the servers anew for each call; nothing is remembered."""
+    """Looks at the servers once a second at most, however often and by how many it is asked."""
 
     def __init__(self, settings: Settings, bundle: Bundle, pool: Pool, client: Client) -> None:
         self._settings = settings
@@ -86,8 +87,23 @@ class Health:
         self._pool = pool
         self._client = client
         self._bucket = BucketProbe(settings)
+        self._turn = asyncio.Lock()
+        self._last: Report | None = None
+        self._fresh_until = float("-inf")
 
     async def report(self) -> Report:
+        """Return what the last look showed, if it is not older than a second; else look again.
+
+        Who asks while somebody looks is told the same.
+        """
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            if self._last is None or clock() >= self._fresh_until:
+                self._last = await self._look()
+                self._fresh_until = clock() + FRESH_SECONDS
+            return self._last
+
+    async def _look(self) -> Report:
         """Look at everything at once; takes a few seconds at most, whatever is down."""
         schema, engine, bucket = await asyncio.gather(
             self._schema(),

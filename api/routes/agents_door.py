@@ -9,13 +9,14 @@ import httpx
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.gateway import gateway_of
 from api.identity.dev_headers import REQUIRED
 from api.wire.answers import Answer, error_answer, json_answer
-from api.wire.body import BODY_LIMIT_BYTES
+from api.wire.body import BODY_LIMIT_BYTES, read_body
 from api.wire.errors import ApiError, AuthRequiredError
+from api.wire.ijson import check_members
 from api.wire.serving import Route, trail_of
 from mcp_server.server import Context, mcp_server
 from policy.rules.bundle import Bundle
@@ -24,6 +25,8 @@ from runtime.settings import Settings
 PATH = "/mcp"
 METADATA_PATH = f"/.well-known/oauth-protected-resource{PATH}"
 ENVELOPE_BYTES = 4096
+MOST_MEMBERS = 20_000
+"""Of a whole call: it is read several times on its way, each time anew."""
 # What describes the MCP message and its connection. Every other header is the caller's word to the
 # gateway, and means the same as on the gateway's own routes.
 OF_THE_MESSAGE = frozenset(
@@ -50,7 +53,6 @@ class AgentsDoor:
             mcp_server(bundle, self._client, _headers),
             json_response=True,
             stateless=True,
-            max_request_body_size=BODY_LIMIT_BYTES + ENVELOPE_BYTES,
         )
 
     @asynccontextmanager
@@ -70,6 +72,8 @@ class AgentsDoor:
             return
         try:
             await self._admit(request)
+            body = await read_body(request, BODY_LIMIT_BYTES + ENVELOPE_BYTES)
+            check_members(body, MOST_MEMBERS)
         except ApiError as error:
             trail.error_code, trail.message = error.code, error.message
             refused = error_answer(error, trail.context).response()
@@ -77,7 +81,7 @@ class AgentsDoor:
                 refused.headers["WWW-Authenticate"] = _challenge(gateway_of(request).settings)
             await refused(scope, receive, send)
         else:
-            await self._sessions.handle_request(scope, receive, send)
+            await self._sessions.handle_request(scope, _again(body, receive), send)
 
     async def _admit(self, request: Request) -> None:
         """Raise unless the caller can be identified.
@@ -118,6 +122,16 @@ def _challenge(settings: Settings) -> str:
 def _public_url(settings: Settings, path: str) -> str:
     """Return where clients find a path: as configured, for a request's `Host` is its own word."""
     return f"{str(httpx.URL(settings.api_url)).rstrip('/')}{path}"
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read already once more, and then whatever comes next."""
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
 
 
 def _headers(context: Context) -> httpx.Headers:

@@ -5,7 +5,7 @@ It speaks Temporal's remote codec protocol, and exists only where payload keys a
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Final
 
 from google.protobuf.json_format import MessageToDict
 from pydantic import Base64Bytes, BaseModel, JsonValue, ValidationError
@@ -19,13 +19,16 @@ from api.wire.errors import ApiError
 from api.wire.ijson import parse_body
 from api.wire.serving import Handler, Route, trail_of
 from policy.codes import Code
+from policy.command.payload import named_faults, pointer
 from policy.model import Role
+from policy.values import at_most
 from runtime.settings import Settings
 from runtime.temporal.codec import SealedPayloadError, key_ring
 
 READERS: Final = (Role.ADMIN, Role.OPS)
 PATHS: Final = ("/codec/decode", "/codec/encode")
 OK, NO_CONTENT = 200, 204
+MOST_PAYLOADS: Final = 10_000
 PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "POST",
     "Access-Control-Allow-Headers": "authorization, content-type, x-namespace",
@@ -39,7 +42,7 @@ class _Payload(BaseModel):
 
 
 class _Batch(BaseModel):
-    payloads: list[_Payload] = []
+    payloads: Annotated[list[_Payload], at_most(MOST_PAYLOADS)] = []
 
 
 def codec_routes(settings: Settings) -> Iterator[Route]:
@@ -102,10 +105,10 @@ def _read(body: JsonValue) -> list[Payload]:
         batch = _Batch.model_validate(body)
     except ValidationError as error:
         faults = [
-            {"path": "".join(f"/{step}" for step in fault["loc"]), "message": fault["msg"]}
-            for fault in error.errors(include_url=False, include_context=False)
+            (pointer(*fault["loc"]), fault["msg"])
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
         ]
-        raise ApiError(Code.INVALID_REQUEST, details={"validation_errors": faults}) from None
+        raise ApiError(Code.INVALID_REQUEST, details=named_faults(faults)) from None
     return [Payload(metadata=each.metadata, data=each.data) for each in batch.payloads]
 
 

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from api.gateway import admitted, gateway_of, path_ticket_id
 from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer
-from api.wire.errors import ApiError
+from api.wire.errors import ApiError, busy
 from api.wire.serving import Route
 from policy.codes import Code
 from policy.model import Role
+from records.dossier.papers import BusyError
 from runtime.postgres.pool import DATABASE_FAULTS
 
 OK = 200
@@ -38,7 +39,10 @@ async def _dossier(request: Request) -> Answer:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
     if found is None:  # imported, and untouched since: nothing is recorded that could be proven
         raise ApiError(Code.NOT_FOUND)
-    content = await gateway.dossiers.build(ticket, *found)
+    try:
+        content = await gateway.dossiers.build(ticket, *found)
+    except BusyError as error:
+        raise busy("dossier") from error
     name = f"dossier-{ticket_id}.zip"
     headers = {
         "Content-Type": MEDIA_TYPE,

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
-from api.gateway import admitted, gateway_of, path_ticket_id
+from api.gateway import Gateway, admitted, gateway_of, path_ticket_id
 from api.reads.query import Query, invalid_query
 from api.reads.ticket import timeline_events
 from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
-from api.wire.errors import ApiError
+from api.wire.errors import ApiError, busy
 from api.wire.serving import Route
 from policy.billing.invoice import (
     ARTIFACT_TYPE,
@@ -26,7 +26,7 @@ from policy.billing.invoice import (
 from policy.codes import Code
 from policy.model import Actor, Role, Ticket
 from policy.values import parse_date_or_datetime
-from records.dossier.invoice import render_invoice
+from records.dossier.papers import BusyError
 from runtime.postgres.pool import DATABASE_FAULTS, Connection
 
 OK = 200
@@ -82,7 +82,7 @@ async def _invoice(request: Request) -> Answer:
     name = f"invoice-{ticket_id}.{wanted[0]}"
     match wanted[0]:
         case "pdf":
-            return _file(render_invoice(*draft), PDF, name)
+            return _file(await _drawn(gateway_of(request), draft), PDF, name)
         case "csv":
             return _file(_csv([draft.invoice]), CSV, name)
         case _:
@@ -140,6 +140,13 @@ def _csv(invoices: list[dict[str, Any]]) -> bytes:
     for invoice in invoices:
         writer.writerows(export_rows(invoice))
     return text.getvalue().encode()
+
+
+async def _drawn(gateway: Gateway, draft: Draft) -> bytes:
+    try:
+        return await gateway.papers.invoice(*draft)
+    except BusyError as error:
+        raise busy("pdf") from error
 
 
 def _file(content: bytes, media_type: str, name: str) -> Answer:

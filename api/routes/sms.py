@@ -19,7 +19,7 @@ from api.wire.ijson import parse_body
 from api.wire.serving import Handler, Route, trail_of
 from contracts.standard_webhooks import check_secret, is_signed
 from policy.codes import Code
-from policy.command.payload import nul_pointer
+from policy.command.payload import content_fault
 from policy.model import ActorType, Role
 from policy.values import PayloadModel
 from runtime.environment import ConfigurationError
@@ -86,8 +86,9 @@ async def _signed_report(request: Request, secret: str, model: type[Report]) -> 
     trail.actor_type, trail.actor_id = ActorType.SERVICE, ACTOR_ID
     trail.actor_role = Role.SYSTEM
     body = parse_body(raw)
-    if nul_pointer(body) is not None:
-        raise ApiError(Code.INVALID_REQUEST, message="A text contains U+0000.")
+    fault = content_fault(body)
+    if fault is not None:
+        raise ApiError(Code.INVALID_REQUEST, message=f"The body {fault[1]}.")
     try:
         return model.model_validate(body)
     except ValidationError as error:

@@ -13,6 +13,7 @@ from contracts.command import AUTOMATION_HEADER
 from policy.values import parse_uuid
 
 MAX_WAIT_SECONDS: Final = 60
+PREFER_LIMIT: Final = 8192
 SECURITY_HEADERS: Final = MappingProxyType(
     {
         "X-Content-Type-Options": "nosniff",
@@ -29,7 +30,8 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,200}")
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
-_PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
+# A quotation that nobody closes goes on to the end: where it began is never asked twice.
+_PREFERENCE: Final = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
 _WAIT: Final = re.compile(
     r'\s*wait\s*(?:=\s*(?P<quote>"?)(?P<seconds>[0-9]+)(?P=quote)\s*)?(?:;|$)'
 )
@@ -94,8 +96,12 @@ def read_trace(headers: Headers) -> TraceContext:
 
 
 def read_wait(headers: Headers) -> int | None:
-    """Return the seconds of `Prefer: wait=N` (RFC 7240: the first one counts), at most 60."""
-    for line in headers.getlist("prefer"):
+    """Return the seconds of `Prefer: wait=N` (RFC 7240: the first one counts), at most 60.
+
+    Preferences beyond `PREFER_LIMIT` characters are not read.
+    """
+    lines = headers.getlist("prefer")
+    for line in lines if sum(map(len, lines)) <= PREFER_LIMIT else ():
         for preference in _PREFERENCE.findall(line):
             name = preference.partition("=")[0].partition(";")[0].strip()
             if name.lower() == "wait":

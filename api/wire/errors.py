@@ -66,6 +66,12 @@ class ApiError(Exception):
         )
 
 
+def busy(limit: str) -> ApiError:
+    """Return the 429 of a queue that is full: what is drawn is drawn a few at a time."""
+    details = {"limit": limit, "retry_after_seconds": UNAVAILABLE_RETRY_SECONDS}
+    return ApiError(Code.RATE_LIMITED, details=details)
+
+
 class _FixedCodeError(ApiError):
     """An error whose code is its class."""
 

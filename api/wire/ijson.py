@@ -1,20 +1,20 @@
 """Bodies are read as I-JSON (RFC 7493), strictly, so that every reader and hash agrees."""
 
-import json
-import math
 import re
-from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import Any, Final
 
 import orjson
 from pydantic import JsonValue
 
 from api.wire.errors import InvalidJsonError
-from policy.values import SAFE_INTEGER
+from policy.json_levels import CONTAINERS, SAFE_INTEGER, levels
 
 MAX_DEPTH: Final = 100
-_SAFE_DIGITS: Final = len(str(SAFE_INTEGER))
-_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+MAX_NAME: Final = 1000
+MAX_MEMBERS: Final = 200_000
+"""How deep values may be nested, how long member names may be in characters, and how many members
+and elements there may be in all."""
+_ESCAPED_COLON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
 
 def parse_body(raw: bytes) -> JsonValue:
@@ -32,64 +32,64 @@ def parse_json(raw: bytes) -> JsonValue:
     Integers beyond 2^53-1 become the nearest double, as in JavaScript and for RFC 8785.
     """
     try:
-        text = raw.decode()
-        value: JsonValue = _DECODER.decode(text)
-        if _SURROGATE.search(text):
-            orjson.dumps(value)  # refuses lone surrogates
-    except (ValueError, TypeError) as error:
+        value: JsonValue = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"Not valid I-JSON: {error}.") from None
-    except RecursionError:
-        raise _too_deep() from None
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value, MAX_DEPTH)
-    return value
+    unsafe = _check_extent(value)
+    if _colons(raw) != orjson.dumps(value).count(b":"):  # of equal names, only the last is read
+        raise InvalidJsonError("Not valid I-JSON: a member name occurs twice.")
+    return _with_doubles(value) if unsafe else value
 
 
-def _children(value: JsonValue) -> Iterable[tuple[str | int, JsonValue]]:
-    if isinstance(value, dict):
-        return value.items()
-    return enumerate(value) if isinstance(value, list) else ()
+def check_members(raw: bytes, most: int) -> None:
+    """Raise `InvalidJsonError` for a text of more than so many members and elements.
 
-
-def _check_depth(value: JsonValue, allowed: int) -> None:
-    if not isinstance(value, dict | list):
+    Whether it is good JSON otherwise is left to whoever reads it.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
         return
-    if allowed == 0:
-        raise _too_deep()
-    for _, child in _children(value):
-        _check_depth(child, allowed - 1)
+    if sum(len(level.members) for level in levels(value)) > most:
+        raise InvalidJsonError(f"Not valid here: more than {most} members and elements.")
 
 
-def _too_deep() -> InvalidJsonError:
-    return InvalidJsonError(f"Not valid here: nested deeper than {MAX_DEPTH}.")
+def _check_extent(value: JsonValue) -> bool:
+    """Raise `InvalidJsonError` for a value that is too large; return whether it has large integers.
+
+    All that is asked of every member is asked in one walk.
+    """
+    room, nested, unsafe = MAX_MEMBERS + 1, MAX_DEPTH, False  # the value itself is no member
+    for level in levels(value):
+        room -= len(level.members)
+        unsafe = unsafe or level.unsafe
+        nested -= not level.kinds.isdisjoint(CONTAINERS)
+        if room < 0:
+            raise InvalidJsonError(f"Not valid here: more than {MAX_MEMBERS} members and elements.")
+        if nested < 0:
+            raise InvalidJsonError(f"Not valid here: nested deeper than {MAX_DEPTH}.")
+        if max(map(len, level.names), default=0) > MAX_NAME:
+            raise InvalidJsonError(f"Not valid here: a member name above {MAX_NAME} characters.")
+    return unsafe
 
 
-def _members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member name occurs twice")
-    return members
+def _colons(raw: bytes) -> int:
+    """Return how many colons the text has, counting those that are written as escapes."""
+    escaped = b"\\u003" in raw
+    return raw.count(b":") + (len(_ESCAPED_COLON.findall(raw)) if escaped else 0)
 
 
-def _integer(digits: str) -> int | float:
-    if len(digits) <= _SAFE_DIGITS + 1:
-        number = int(digits)
-        if -SAFE_INTEGER <= number <= SAFE_INTEGER:
-            return number
-    return _double(digits)
+def _with_doubles(value: JsonValue) -> JsonValue:
+    """Return `value`, which is ours alone, with doubles for its large integers."""
+    for level in levels(value):
+        for array in level.arrays:
+            array[:] = map(_double, array)
+        for members in level.objects:
+            members.update({name: _double(member) for name, member in members.items()})
+    whole: JsonValue = _double(value)
+    return whole
 
 
-def _double(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("a number is not a finite double")
-    return number
-
-
-def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
-
-
-_DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_double, parse_constant=_refuse
-)
+def _double(value: Any) -> Any:  # noqa: ANN401  any JSON value
+    large = type(value) is int and not -SAFE_INTEGER <= value <= SAFE_INTEGER
+    return float(value) if large else value

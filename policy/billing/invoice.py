@@ -9,8 +9,9 @@ from typing import Annotated, Any, Self
 from pydantic import JsonValue, PlainValidator, WithJsonSchema, model_validator
 
 from policy.billing.price_list import PriceList
+from policy.json_levels import SAFE_INTEGER
 from policy.model import Frozen, Ticket
-from policy.values import SAFE_INTEGER, Cents, Name, PayloadModel, format_datetime
+from policy.values import Cents, Name, PayloadModel, format_datetime
 
 ARTIFACT_TYPE = "invoice_draft"
 CURRENCY = "USD"
@@ -218,9 +219,9 @@ def work_done(events: Sequence[Mapping[str, Any]]) -> OnSite:
 
 
 def _parts(value: object) -> tuple[Line, ...]:
-    """Return the parts of a completion; a list that is not one of lines counts as none."""
+    """Return the parts of a completion; what is no list of lines, or too long, counts as none."""
     try:
-        listed = value if isinstance(value, list) else []
+        listed = value if isinstance(value, list) and len(value) <= MOST_LINES else []
         return tuple(Line.model_validate({**part, "kind": LineKind.PARTS}) for part in listed)
     except (TypeError, ValueError):
         return ()

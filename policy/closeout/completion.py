@@ -7,7 +7,7 @@ from policy.closeout.gate import Attempt, GateResult, run_gate
 from policy.command.effects import Denial
 from policy.ticket.case import TicketCase
 from policy.ticket.facts import Need
-from policy.values import BlankableText, JsonObject, PayloadModel, Text
+from policy.values import BlankableText, JsonObject, PayloadModel, TextList
 
 NEEDS = frozenset({Need.AUTONOMY, Need.EVIDENCE, Need.LOOK_UPS})
 
@@ -17,7 +17,7 @@ class CompletionPayload(PayloadModel):
 
     checklist_status: JsonObject
     no_signature_reason: BlankableText | None = None
-    evidence_refs: tuple[Text, ...] = ()
+    evidence_refs: TextList = ()
 
     @property
     def reason(self) -> str | None:

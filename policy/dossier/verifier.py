@@ -14,6 +14,7 @@ else with the audit rows.
 import base64
 import hashlib
 import json
+import re
 import struct
 import sys
 import zlib
@@ -29,6 +30,7 @@ WHOLE, BROKEN, USAGE = 0, 1, 2
 
 _LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), "<4s4H2IH"
 _NEW_YEAR_1980 = 0x21
+_UUID = re.compile(r"(?=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))")
 
 
 class BadItemError(Exception):
@@ -267,12 +269,15 @@ class _Contents:
 
     def _check_evidence(self) -> dict[str, int]:
         items = json.loads(self._files["evidence.json"])
-        texts = [json.dumps(row["payload"]) for row in self._rows]
+        naming, announced = _naming(self._rows), _announced(self._rows)
         for item in items:
             name = f"evidence.json item {item['id']}"
             if item["ticket_id"] != self._manifest["ticket_id"]:
                 raise BadItemError(name, "it is evidence of another ticket")
-            problem = _contradiction(item, self._rows, texts)
+            row = naming.get(item["id"])
+            problem = (
+                _contradiction(item, row, announced) if row else _is_older(item, self._rows[0])
+            )
             if problem:
                 raise BadItemError(name, problem)
             if item["member"] is not None:
@@ -283,28 +288,44 @@ class _Contents:
         return {"evidence_items": len(items), "evidence_files": included}
 
 
+def _naming(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the first audit row that names each id, anywhere in its payload."""
+    naming: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for name in _UUID.findall(json.dumps(row["payload"])):
+            naming.setdefault(name, row)
+    return naming
+
+
+def _announced(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the checksum that was announced for each upload."""
+    return {
+        row["payload"]["upload_id"]: row["payload"]["request"]["sha256"].lower()
+        for row in rows
+        if row["tool_name"] == "evidence.presign" and "upload_id" in row["payload"]
+    }
+
+
+def _is_older(item: Mapping[str, Any], first: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with an item that no row names, unless it was imported before them."""
+    return None if item["created_at"] < first["created_at"] else "no audit row names it"
+
+
 def _contradiction(
-    item: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], texts: Sequence[str]
+    item: Mapping[str, Any], row: Mapping[str, Any], announced: Mapping[str, str]
 ) -> str | None:
-    """Return what the audit rows say against an evidence item; `texts` are their payloads."""
-    naming = [row for row, text in zip(rows, texts, strict=True) if item["id"] in text]
-    if not naming:  # what was imported with its ticket is older than the first audit row
-        return None if item["created_at"] < rows[0]["created_at"] else "no audit row names it"
-    payload = naming[0]["payload"]
+    """Return what the audit row that names an evidence item says against it."""
+    payload = row["payload"]
     request = payload.get("request", {})
-    if naming[0]["tool_name"] == "evidence.finalize":
-        for row in rows:
-            announced = row["payload"]
-            if row["tool_name"] == "evidence.presign" and (
-                announced.get("upload_id") == payload["upload_id"]
-            ):
-                request = {**request, "checksum": announced["request"]["sha256"].lower()}
-    elif naming[0]["tool_name"] != "closeout.add_evidence":
+    if row["tool_name"] == "evidence.finalize":
+        checksum = announced.get(payload["upload_id"])
+        request = {**request, "checksum": checksum} if checksum else request
+    elif row["tool_name"] != "closeout.add_evidence":
         return None
     for field in ("uri", "checksum"):
         recorded = request.get(field)
         if (recorded.strip() if recorded else None) != item[field]:
-            return f"its {field} is not the one of audit seq {naming[0]['seq']}"
+            return f"its {field} is not the one of audit seq {row['seq']}"
     return None
 
 

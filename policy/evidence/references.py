@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from policy.evidence.model import Evidence, LookUp
 from policy.rules.bundle import EvidenceRules
@@ -33,12 +34,12 @@ def invalid_references(
     `look_ups` holds what was found for each uri, None when look-ups are off.
     """
     required = frozenset(required_keys)
-    invalid = {ref for ref in listed if not _all_good(rules, _rows(evidence, ref), look_ups)}
-    invalid |= {
-        row.uri
-        for row in evidence
-        if row.evidence_key in required and not _all_good(rules, [row], look_ups)
-    }
+    good: dict[UUID | str, bool] = {}
+    for row in evidence:
+        good[row.id] = _is_good(rules, row, look_ups)
+        good[row.uri] = good[row.id] and good.get(row.uri, True)
+    invalid = {ref for ref in frozenset(listed) if not good.get(_named(ref), False)}
+    invalid |= {row.uri for row in evidence if row.evidence_key in required and not good[row.id]}
     return tuple(sorted(invalid))
 
 
@@ -61,22 +62,18 @@ def look_up_failure(rules: EvidenceRules, row: Evidence, found: LookUp | None) -
     return None
 
 
-def _rows(evidence: Sequence[Evidence], reference: str) -> list[Evidence]:
+def _named(reference: str) -> UUID | str:
+    """Return what a reference names: the id of an item, else a uri."""
     try:
-        wanted = parse_uuid(reference)
+        return parse_uuid(reference)
     except ValueError:
-        return [row for row in evidence if row.uri == reference]
-    return [row for row in evidence if row.id == wanted]
+        return reference
 
 
-def _all_good(
-    rules: EvidenceRules, rows: Sequence[Evidence], look_ups: Mapping[str, LookUp] | None
-) -> bool:
-    return bool(rows) and all(
-        resolvable(rules, row.uri)
-        and (look_ups is None or look_up_failure(rules, row, look_ups.get(row.uri)) is None)
-        for row in rows
-    )
+def _is_good(rules: EvidenceRules, row: Evidence, look_ups: Mapping[str, LookUp] | None) -> bool:
+    if not resolvable(rules, row.uri):
+        return False
+    return look_ups is None or look_up_failure(rules, row, look_ups.get(row.uri)) is None
 
 
 def _same_checksum(row: Evidence, found: LookUp) -> bool:

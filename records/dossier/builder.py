@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policy.billing.invoice import ARTIFACT_TYPE
@@ -12,13 +12,14 @@ from policy.evidence.shape import evidence_shape
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from records.audit.signing_keys import SigningKeys, signing_keys
+from records.dossier.papers import Papers, Turns
 from records.dossier.record import gather
 from runtime.objects.vault import VAULT_FAULTS, TooLargeError, Vault, open_vault
 from runtime.postgres.pool import Connection
 from runtime.settings import Settings
 
 MOST_BYTES = 96 * 1024 * 1024
-AT_ONCE = 2
+AT_ONCE, MOST_WAITING = 2, 6
 SHA256_DIGITS = 64
 
 
@@ -29,7 +30,8 @@ class Dossiers:
     bundle: Bundle
     keys: SigningKeys
     vault: Vault | None
-    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    papers: Papers = field(default_factory=Papers)
+    turns: Turns = field(default_factory=lambda: Turns(AT_ONCE, MOST_WAITING))
 
     async def gather(
         self, conn: Connection, ticket: Ticket
@@ -44,25 +46,24 @@ class Dossiers:
         """Return the archive; the same record and files make the same bytes.
 
         Files are read one after the other, so that what is too much does not depend on luck.
+        Raises `BusyError` where too many wait, and `NotDrawnError`.
         """
         files, room = [], MOST_BYTES
-        async with self.turns:
+        async with self.turns.turn():
             for item in evidence:
                 file = await self._file(ticket, item, room)
                 room -= len(file.content or b"")
                 files.append(file)
-            return await asyncio.to_thread(self._pack, record, files)
+            papers = {PACKET: await self.papers.packet(record, files)}
+            for artifact in record.artifacts:
+                if artifact["artifact_type"] == ARTIFACT_TYPE:
+                    draft = (artifact["artifact_payload"], record.site, record.account)
+                    papers[INVOICE] = await self.papers.invoice(*draft)
+            return await asyncio.to_thread(self._pack, record, files, papers)
 
-    def _pack(self, record: Record, files: Sequence[EvidenceFile]) -> bytes:
-        # A tenth of a worker's start, for what it does rarely.
-        from records.dossier.invoice import render_invoice  # noqa: PLC0415
-        from records.dossier.packet import render_packet  # noqa: PLC0415
-
-        papers = {PACKET: render_packet(record, files)}
-        for artifact in record.artifacts:
-            if artifact["artifact_type"] == ARTIFACT_TYPE:
-                invoice = artifact["artifact_payload"]
-                papers[INVOICE] = render_invoice(invoice, record.site, record.account)
+    def _pack(
+        self, record: Record, files: Sequence[EvidenceFile], papers: Mapping[str, bytes]
+    ) -> bytes:
         key_id = self.keys.signing_id or ""
         return dossier(record, files, papers, key_id, lambda text: self.keys.sign(text).signature)
 

@@ -11,6 +11,7 @@ from policy.canonical import canonical_bytes
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from records.dossier.builder import Dossiers
+from records.dossier.papers import NotDrawnError
 from runtime.objects.vault import VAULT_FAULTS, TakenError, Vault
 from runtime.postgres.pool import Connection, Pool
 
@@ -60,7 +61,7 @@ class Filing:
         ticket_id: UUID = claimed["ticket_id"]
         try:
             await self._file(ticket_id, claimed["tenant_id"])
-        except (TakenError, *VAULT_FAULTS) as error:
+        except (TakenError, NotDrawnError, *VAULT_FAULTS) as error:
             log.warning("dossier.not_filed", ticket_id=str(ticket_id), reason=repr(error))
         return ticket_id
 

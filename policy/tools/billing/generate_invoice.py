@@ -1,5 +1,7 @@
 """billing.generate_invoice (contract 7.13), with lines on wish: then a draft is stored."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from policy.billing.invoice import ARTIFACT_TYPE, MOST_LINES, Bill, Line, invoice_document
@@ -10,13 +12,13 @@ from policy.model import State
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.ticket.writes import UpsertArtifact
-from policy.values import PayloadModel
+from policy.values import PayloadModel, at_most
 
 
 class Payload(PayloadModel):
     """Any object; without `lines` no key has a meaning."""
 
-    lines: tuple[Line, ...] = Field(default=(), max_length=MOST_LINES)
+    lines: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES), at_most(MOST_LINES)] = ()
 
 
 def decide(case: TicketCase[Payload]) -> Decision:

@@ -4,7 +4,7 @@ from policy.command.effects import Decision
 from policy.evidence.writes import InsertException
 from policy.model import Role
 from policy.ticket.case import TicketCase, TicketTool
-from policy.values import DateOrDateTime, Name, PayloadModel, Text, instant
+from policy.values import DateOrDateTime, NameList, PayloadModel, Text, instant
 
 GRANTING_ROLES = frozenset({Role.QA, Role.APPROVER})
 
@@ -13,7 +13,7 @@ class Payload(PayloadModel):
     """Which evidence keys may be missing, why and until when."""
 
     exception_reason: Text
-    evidence_refs: tuple[Name, ...] = ()
+    evidence_refs: NameList = ()
     expires_at: DateOrDateTime | None = None
 
 

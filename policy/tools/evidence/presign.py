@@ -10,16 +10,11 @@ from policy.command.effects import Decision, Denial
 from policy.command.payload import invalid_request
 from policy.evidence.model import SignedUpload
 from policy.evidence.writes import InsertUpload
+from policy.json_levels import SAFE_INTEGER
 from policy.rules.bundle import Bundle
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
-from policy.values import (
-    SAFE_INTEGER,
-    Name,
-    PayloadModel,
-    format_datetime,
-    whole_number,
-)
+from policy.values import Name, PayloadModel, format_datetime, whole_number
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 

@@ -8,13 +8,17 @@ from policy.command.effects import Decision
 from policy.model import State
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.intake_guard import guard_denial, guard_passed
-from policy.values import Boolean, PayloadModel, Window
+from policy.values import Boolean, PayloadModel, Window, at_most
+
+MOST_OPTIONS = 50
 
 
 class Payload(PayloadModel):
     """The windows to offer; the first becomes the ticket's own."""
 
-    options: Annotated[tuple[Window, ...], Field(min_length=1, max_length=50)]
+    options: Annotated[
+        tuple[Window, ...], Field(min_length=1, max_length=MOST_OPTIONS), at_most(MOST_OPTIONS)
+    ]
     sop_handoff_acknowledged: Boolean | None = None
 
 

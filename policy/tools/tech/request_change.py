@@ -6,7 +6,7 @@ from policy.command.effects import Decision
 from policy.model import State, Ticket
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.writes import InsertApproval
-from policy.values import Cents, PayloadModel, Text, format_datetime
+from policy.values import Cents, PayloadModel, Text, TextList, format_datetime
 
 
 class Payload(PayloadModel):
@@ -15,7 +15,7 @@ class Payload(PayloadModel):
     approval_type: Literal["NTE_INCREASE", "PROPOSAL"]
     reason: Text
     amount_delta_cents: Cents | None = None
-    evidence_refs: tuple[Text, ...] = ()
+    evidence_refs: TextList = ()
 
 
 def decide(case: TicketCase[Payload]) -> Decision:

@@ -33,7 +33,8 @@ _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
 def _phone(value: object) -> str:
-    digits = _NO_DIGIT.sub("", value) if isinstance(value, str) else ""
+    written = value if isinstance(value, str) and len(value) <= NAME_LIMIT else ""
+    digits = _NO_DIGIT.sub("", written)
     if len(digits) not in PHONE_DIGITS:
         raise ValueError("must be a telephone number of 7 to 16 digits")
     return digits

@@ -7,13 +7,17 @@ from pydantic import Field
 from policy.command.effects import Decision
 from policy.model import State, Ticket
 from policy.ticket.case import TicketCase, TicketTool
-from policy.values import PayloadModel, Text
+from policy.values import PayloadModel, Text, at_most
+
+MOST_QUESTIONS = 20
 
 
 class Payload(PayloadModel):
     """What must be asked before the ticket can be triaged."""
 
-    questions: Annotated[tuple[Text, ...], Field(min_length=1, max_length=20)]
+    questions: Annotated[
+        tuple[Text, ...], Field(min_length=1, max_length=MOST_QUESTIONS), at_most(MOST_QUESTIONS)
+    ]
     reason: Text | None = None
 
 

@@ -9,7 +9,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.wire.body import BODY_LIMIT_BYTES, read_body
-from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS, TraceContext, read_context
+from api.wire.context import (
+    PREFER_LIMIT,
+    PRODUCTION_HEADERS,
+    SECURITY_HEADERS,
+    TraceContext,
+    read_context,
+)
 from api.wire.errors import ApiError, PayloadTooLargeError
 from policy.codes import Code
 
@@ -133,6 +139,9 @@ def test_a_blank_tool_name_counts_as_absent(sent: str, name: str | None) -> None
         (["await=5"], None),
         (["handling=lenient; wait=5"], None),
         (['"' * 10_000], None),
+        (["wait=5, " + "x" * PREFER_LIMIT], None),
+        (['note="never closed, wait=5'], None),
+        (['wait=5, note="never closed\\'], 5),
     ],
 )
 def test_prefer_wait_is_read_up_to_sixty_seconds(sent: list[str], seconds: int | None) -> None:

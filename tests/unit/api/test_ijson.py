@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from api.wire.errors import InvalidJsonError
 from api.wire.ijson import parse_body, parse_json
 from policy.codes import Code
-from policy.command.payload import nul_pointer
+from policy.command.payload import content_fault
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -102,6 +102,41 @@ def test_a_hundred_levels_are_accepted(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accepted", "refused"),
+    [
+        (b'{"%s":1}' % (b"n" * 1000), b'{"%s":1}' % (b"n" * 1001)),
+        (b'{"%s":1}' % ("\u00e9" * 1000).encode(), b'[{"%s":1}]' % (b"n" * 1001)),
+        (b"[%s0]" % (b"0," * 199_999), b"[%s0]" % (b"0," * 200_000)),
+        (b"[%s[]]" % (b"[]," * 199_999), b'{"a":[%s[]]}' % (b"[]," * 199_999)),
+    ],
+)
+def test_names_and_the_number_of_members_are_limited(accepted: bytes, refused: bytes) -> None:
+    assert parse_json(accepted) == json.loads(accepted)
+    with pytest.raises(InvalidJsonError):
+        parse_json(refused)
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_refused"),
+    [
+        (rb'{"a":"\u003a"}', False),
+        (rb'{"a":"\\u003a","b":"\\\u003A"}', False),
+        (rb'{"a\u003a":":","b":"::"}', False),
+        (rb'{"a":"\u003a","a":1}', True),
+        (rb'{"a":"::","a":"\u003a\\\u003a\u003a"}', True),
+        (rb'{"a":1,"a":"\\u003a"}', True),
+        (rb'[{"b":"\u003a"},{"\u003a":1,":":2}]', True),
+    ],
+)
+def test_no_colon_in_a_text_hides_an_equal_name(raw: bytes, *, is_refused: bool) -> None:
+    if is_refused:
+        with pytest.raises(InvalidJsonError):
+            parse_json(raw)
+    else:
+        assert parse_json(raw) == json.loads(raw)
+
+
+@pytest.mark.parametrize(
     ("raw", "canonical"),
     [
         (b"9007199254740991", b"9007199254740991"),
@@ -147,4 +182,5 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     ],
 )
 def test_the_first_nul_is_pointed_at(value: Any, pointer: str | None) -> None:  # noqa: ANN401
-    assert nul_pointer(value) == pointer
+    fault = None if pointer is None else (pointer, "must not contain U+0000")
+    assert content_fault(value) == fault

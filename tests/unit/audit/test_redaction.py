@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from policy.audit import redaction
-from policy.audit.redaction import SENSITIVE
 from policy.canonical import canonical_bytes, sha256_hex
+from policy.sensitive import SENSITIVE
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 redact = partial(redaction.redact, secret=KEY)
@@ -49,6 +49,15 @@ def test_depth_does_not_protect() -> None:
 def test_members_of_an_array_take_the_arrays_key() -> None:
     assert redact({"phones": ["1", None, ["2"], {"x": 1}]}) == {
         "phones": [hashed("1"), None, [hashed("2")], hashed({"x": 1})]
+    }
+
+
+def test_a_long_array_under_a_sensitive_key_is_hashed_as_a_whole() -> None:
+    short, long = ["1"] * 100, ["1"] * 101
+    assert redact({"phones": short}) == {"phones": [hashed("1")] * 100}
+    assert redact({"phones": long}) == {"phones": hashed(long)}
+    assert redact({"phones": [["1"] * 60, ["2"] * 60]}) == {
+        "phones": hashed([["1"] * 60, ["2"] * 60])
     }
 
 

@@ -1,11 +1,15 @@
 """Canonical JSON: whatever way it takes, the bytes are those of RFC 8785."""
 
+from typing import Any
+
+import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from policy.canonical import SAFE_INTEGER, canonical_bytes
+from policy.canonical import canonical_bytes
+from policy.json_levels import SAFE_INTEGER
 
 SCALARS = (
     st.none()
@@ -35,6 +39,24 @@ def test_every_control_character_is_escaped_as_in_rfc_8785() -> None:
     text = "".join(map(chr, range(0x80)))
 
     assert canonical_bytes(text) == rfc8785.dumps(text)
+
+
+@given(st.dictionaries(st.text(st.characters(min_codepoint=0xE000)), st.floats(0, 1), max_size=6))
+def test_names_are_ordered_by_their_utf_16(value: dict[str, JsonValue]) -> None:
+    assert canonical_bytes([value]) == rfc8785.dumps([value])
+
+
+@given(st.integers(-(10**17), 10**17), st.integers(-28, 24))
+def test_doubles_of_every_size_are_written_as_in_javascript(digits: int, exponent: int) -> None:
+    number = float(f"{digits}e{exponent}")
+
+    assert canonical_bytes(number) == rfc8785.dumps(number)
+
+
+@pytest.mark.parametrize("foreign", [float("nan"), [float("-inf")], {"a": 1j}, [{1}]])
+def test_what_is_no_json_has_no_canonical_form(foreign: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ValueError, match="no canonical form"):
+        canonical_bytes(foreign)
 
 
 @given(st.integers(min_value=SAFE_INTEGER + 1, max_value=2**200))

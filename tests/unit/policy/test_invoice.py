@@ -23,10 +23,10 @@ from policy.billing.price_list import PriceList, PriceListError, load_price_list
 from policy.canonical import sha256_hex
 from policy.codes import Code
 from policy.command.effects import Denial, Effects
+from policy.json_levels import SAFE_INTEGER
 from policy.model import Priority, State
 from policy.ticket.effects import TicketEffects
 from policy.ticket.writes import UpsertArtifact
-from policy.values import SAFE_INTEGER
 from tests.unit.facts_builder import NOW, judge, ticket
 
 TOOL = "billing.generate_invoice"

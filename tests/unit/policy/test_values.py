@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from policy.json_levels import SAFE_INTEGER
 from policy.values import (
-    SAFE_INTEGER,
     Boolean,
     Cents,
     DateOrDateTime,

@@ -1,0 +1,137 @@
+"""Hostile texts and JSON of any size: what makes a careless reader slow."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+
+UNITS = (
+    *("a", "0", " ", "\t", '"', "\\", '\\"', "'", "-", "_", ",", ";", "=", ".", "@", "/", "%", "&"),
+    *(
+        ":",
+        "+",
+        "{",
+        "[",
+        "<",
+        "\xe9",
+        "a@",
+        "a.",
+        "a,",
+        "a;",
+        "a=",
+        "_V1",
+        "_V",
+        "a b",
+        '"a',
+        ' "',
+    ),
+    *(
+        '"\\',
+        '"\\"',
+        ",;",
+        "q=",
+        "wait",
+        "wait=",
+        "00-",
+        "1e9,",
+        "*,",
+        "\\u",
+        "\\u003a",
+        "ff",
+        "v1,",
+    ),
+)
+ENDS = ("", "!", '"')
+
+
+def text_of(unit: str, end: str = "", start: str = "") -> Callable[[int], str]:
+    """Return what makes a text of so many characters: a start, a unit again and again, an end."""
+    return cache(lambda size: start + unit * ((size - len(start) - len(end)) // len(unit)) + end)
+
+
+TEXTS: Mapping[str, Callable[[int], str]] = {
+    repr((unit, end)): text_of(unit, end) for unit in UNITS for end in ENDS
+}
+
+
+def _array(element: str) -> Callable[[int], bytes]:
+    def make(size: int) -> bytes:
+        count = min(size // (len(element.encode()) + 1), 199_000 // (1 + _inner(element)))
+        return b'{"a":[' + ",".join([element] * count).encode() + b"]}"
+
+    return make
+
+
+def _inner(element: str) -> int:
+    return element.count(",") + element.count(":") + element.count("[") - element.count("[]")
+
+
+def _object(member: str) -> Callable[[int], bytes]:
+    """Return what makes an object; `#` in the member is its number."""
+
+    def make(size: int) -> bytes:
+        members: list[str] = []
+        while size > 0:
+            members.append(member.replace("#", f"{len(members):x}"))
+            size -= len(members[-1].encode()) + 1
+        return ("{" + ",".join(members) + "}").encode()
+
+    return make
+
+
+def _text(unit: str) -> Callable[[int], bytes]:
+    return lambda size: b'{"a":"' + (unit * (size // len(unit.encode()))).encode() + b'"}'
+
+
+def _deep(size: int) -> bytes:
+    return b'{"a":[' + b",".join([b"[" * 97 + b"]" * 97] * (size // 195)) + b"]}"
+
+
+def _long_name_over_an_array(size: int) -> bytes:
+    name = b"n" * min(1000, size // 2)
+    count = min((size - len(name)) // 2, 199_000)
+    return b'{"' + name + b'":[' + b",".join([b"0"] * count) + b"]}"
+
+
+JSON: Mapping[str, Callable[[int], bytes]] = {
+    "a long name over an array": _long_name_over_an_array,
+    "deep": _deep,
+    **{
+        f"array of {each}": _array(each)
+        for each in (
+            *("0", "-1", "0.5", "1e16", "1.0", "123456789.125", "1.2345678e20", "1.5e-6", "1e300"),
+            *("12345678901234567", "null", "true", '""', '"\u20ac"', '"\U0001f600"', '"\\u003a"'),
+            *("[]", "{}", "[[]]", "[0]", '{"a":0}', '{"phone":1}', '{"a":{"b":[]}}'),
+        )
+    },
+    **{
+        f"object of {each}": _object(each)
+        for each in (
+            *(
+                '"#":0',
+                '"\u20ac#":0',
+                '"\U0001f600#":0',
+                '"phone#":0',
+                '"\\u003a#":":"',
+                '"#":{"#":[]}',
+            ),
+            *('"#":"\\u003a"', '"#":null', '"#":[{"email":"#"}]', '"#token":[1,2,3]'),
+        )
+    },
+    **{
+        f"text of {each}": _text(each)
+        for each in (
+            *(
+                "x",
+                "\u20ac",
+                "\U0001f600",
+                "\\u0000",
+                "\\ud83d\\ude00",
+                "\\u003a",
+                "\\\\",
+                '\\"',
+                ":",
+            ),
+            *("_V1", "a@a.", "1", "\\t"),
+        )
+    },
+}
+"""Bodies of about so many bytes; from 1 MiB on they are within the limits all the same."""
