@@ -1,0 +1,27 @@
+-- What one ticket or one reference can cost those who keep the records: attempts are counted, keys have one form.
+
+-- Attempts at a dossier that came to no end, an outage of the object store excepted.
+ALTER TABLE proof.dossier_queue ADD COLUMN IF NOT EXISTS attempts int NOT NULL DEFAULT 0;
+
+DROP FUNCTION IF EXISTS proof.claim_dossier(interval);
+CREATE FUNCTION proof.claim_dossier(p_lease interval)
+RETURNS TABLE (ticket_id uuid, tenant_id text, attempt int)
+LANGUAGE sql SECURITY DEFINER ROWS 1 SET search_path = proof, pg_temp AS $$
+    WITH due AS (
+        SELECT q.ticket_id FROM dossier_queue q
+         WHERE q.next_attempt_at <= now()
+           AND NOT EXISTS (SELECT FROM queue w JOIN public.audit_events a ON a.id = w.audit_event_id
+                            WHERE a.ticket_id = q.ticket_id)
+         ORDER BY q.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE dossier_queue q
+       SET attempts = q.attempts + 1, next_attempt_at = now() + p_lease * least(q.attempts + 1, 12)
+      FROM due WHERE q.ticket_id = due.ticket_id
+    RETURNING q.ticket_id, q.tenant_id, q.attempts
+$$;
+CREATE OR REPLACE FUNCTION proof.excuse_dossier(p_ticket uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = proof, pg_temp AS $$
+    UPDATE dossier_queue SET attempts = greatest(attempts - 1, 0) WHERE ticket_id = p_ticket
+$$;
+REVOKE ALL ON FUNCTION proof.claim_dossier, proof.excuse_dossier FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION proof.claim_dossier, proof.excuse_dossier TO dispatch_app;
