@@ -3,8 +3,8 @@
 -- Attempts at a dossier that came to no end, an outage of the object store excepted.
 ALTER TABLE proof.dossier_queue ADD COLUMN IF NOT EXISTS attempts int NOT NULL DEFAULT 0;
 
-DROP FUNCTION IF EXISTS proof.claim_dossier(interval);
-CREATE FUNCTION proof.claim_dossier(p_lease interval)
+-- Takes the place of claim_dossier, which workers of the last release still call.
+CREATE OR REPLACE FUNCTION proof.lease_dossier(p_lease interval)
 RETURNS TABLE (ticket_id uuid, tenant_id text, attempt int)
 LANGUAGE sql SECURITY DEFINER ROWS 1 SET search_path = proof, pg_temp AS $$
     WITH due AS (
@@ -23,5 +23,20 @@ CREATE OR REPLACE FUNCTION proof.excuse_dossier(p_ticket uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = proof, pg_temp AS $$
     UPDATE dossier_queue SET attempts = greatest(attempts - 1, 0) WHERE ticket_id = p_ticket
 $$;
-REVOKE ALL ON FUNCTION proof.claim_dossier, proof.excuse_dossier FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION proof.claim_dossier, proof.excuse_dossier TO dispatch_app;
+REVOKE ALL ON FUNCTION proof.lease_dossier, proof.excuse_dossier FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION proof.lease_dossier, proof.excuse_dossier TO dispatch_app;
+
+-- Whether an upload's bytes are evidence: finalized, or named by a reference of whatever spelling. An object's key has
+-- the upload's id and ends with the digest of its bytes, which is what the index finds.
+CREATE INDEX IF NOT EXISTS idx_evidence_items_named_digest
+    ON evidence_items (substring(lower(uri) FROM '[0-9a-f]{64}'));
+CREATE OR REPLACE FUNCTION is_evidence(p_upload uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM evidence_uploads u
+          JOIN evidence_items i ON substring(lower(i.uri) FROM '[0-9a-f]{64}') = u.sha256
+                               AND position(u.id::text IN lower(i.uri)) > 0
+         WHERE u.id = p_upload)
+$$;
+REVOKE ALL ON FUNCTION is_evidence FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION is_evidence TO dispatch_app;

@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/zip"
 # again: it is counted when it begins.
 MOST_DECODING_ATTEMPTS = 3
 
-CLAIM = "SELECT ticket_id, tenant_id, attempt FROM proof.claim_dossier($1)"
+CLAIM = "SELECT ticket_id, tenant_id, attempt FROM proof.lease_dossier($1)"
 EXCUSE = "SELECT proof.excuse_dossier($1)"
 FINISH = "SELECT proof.finish_dossier($1)"
 TICKET = "SELECT * FROM tickets WHERE id = $1"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from policy.evidence.references import place_of
 from runtime.environment import RetentionMode
 from runtime.objects.s3 import s3_client
 from runtime.settings import Settings
@@ -55,9 +56,14 @@ class Vault:
         return await asyncio.to_thread(self._keep, key, content, content_type)
 
     def key_of(self, uri: str) -> str | None:
-        """Return the key that a reference has in this bucket, None if it leads elsewhere."""
-        prefix = f"s3://{self.bucket}/"
-        return uri.removeprefix(prefix) if uri.startswith(prefix) else None
+        """Return the key that a reference has in this bucket.
+
+        None if it leads elsewhere, or may: a key with `..` in it is another to whoever resolves it.
+        """
+        place = place_of(uri)
+        if place is None or place.bucket != self.bucket or place.key != place.normal_key:
+            return None
+        return place.key
 
     async def read(
         self, key: str, version_id: str | None = None, most_bytes: int | None = None

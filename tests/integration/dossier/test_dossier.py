@@ -188,7 +188,7 @@ async def test_a_dossier_that_ended_its_worker_thrice_is_filed_without_pictures(
         assert await absent.file() == ticket
         await owner.execute("UPDATE proof.dossier_queue SET next_attempt_at = now()")
     for attempt in range(1, MOST_DECODING_ATTEMPTS + 1):  # a worker that died told nobody
-        claimed = await owner.fetchrow("SELECT * FROM proof.claim_dossier('0')")
+        claimed = await owner.fetchrow("SELECT * FROM proof.lease_dossier('0')")
         assert claimed is not None
         assert claimed["attempt"] == attempt
     assert await Filing(runner.pool, dossiers, vault).file() == ticket
