@@ -40,3 +40,20 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION is_evidence FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION is_evidence TO dispatch_app;
+
+-- The newest redaction that stands for each item of a ticket: its own, or that of an item with the same bytes.
+CREATE OR REPLACE FUNCTION redactions_of(p_ticket uuid)
+RETURNS TABLE (evidence_item_id uuid, uri text, object_version_id text, content_type text, size_bytes bigint,
+               sha256 text)
+LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (i.id) i.id, r.uri, r.object_version_id, r.content_type, r.size_bytes, r.sha256
+      FROM evidence_redactions r
+      JOIN evidence_items o ON o.id = r.evidence_item_id
+      JOIN evidence_items i ON i.ticket_id = o.ticket_id
+                           AND (i.id = o.id OR i.uri = o.uri
+                                OR lower(btrim(i.checksum)) = lower(btrim(o.checksum)))
+     WHERE r.ticket_id = p_ticket
+     ORDER BY i.id, r.created_at DESC, r.id
+$$;
+REVOKE ALL ON FUNCTION redactions_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION redactions_of TO dispatch_app;

@@ -80,7 +80,7 @@ class Filing:
         async with snapshot as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             await conn.execute(SET_TENANT, tenant_id)
             ticket = await _ticket(conn, ticket_id)
-            found = await self._dossiers.gather(conn, ticket)
+            found = await self._dossiers.gather(conn, ticket, None)
         if found is None:
             raise LookupError("a closed ticket has audit rows")
         content = await self._dossiers.build(ticket, *found, decode=decode)

@@ -36,7 +36,7 @@ def _picture(file: EvidenceFile, decoder: Decoder | None) -> Picture:
     """Return one picture; what the first bytes show is the type that a decoder is given."""
     content = file.content or b""
     content_type = sniffed_type(content[:HEAD_BYTES])
-    if content_type not in TYPES or file.item["content_type"] not in {None, content_type}:
+    if content_type not in TYPES or file.content_type not in {None, content_type}:
         return Picture(file, None, None)
     if decoder is None:
         return Picture(file, None, BECAUSE[Blank.GIVEN_UP])

@@ -70,7 +70,7 @@ def _picture(file: EvidenceFile, small: bytes | None, width: float, height: floa
 
 
 def _excerpt(file: EvidenceFile) -> Flowable:
-    kind = file.item["content_type"] or file.item["kind"]
+    kind = file.content_type or file.item["kind"]
     if kind == "text/plain" and file.content:
         text = file.content[: 4 * EXCERPT].decode(errors="replace")
         return says(text if len(text) <= EXCERPT else f"{text[:EXCERPT]}...", SMALL)
