@@ -57,3 +57,15 @@ LANGUAGE sql STABLE AS $$
 $$;
 REVOKE ALL ON FUNCTION redactions_of FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION redactions_of TO dispatch_app;
+
+-- How many audit rows wait to be anchored, and checkpoints for their copies, for longer than that; once anything is.
+CREATE OR REPLACE FUNCTION proof.late_records(p_age interval) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = proof, pg_temp AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM checkpoints) THEN
+        (SELECT count(*) FROM queue WHERE queued_at < now() - p_age)
+        + (SELECT count(*) FROM checkpoints c WHERE c.created_at < now() - p_age
+              AND NOT EXISTS (SELECT FROM stored_checkpoints s WHERE s.number = c.number))
+    ELSE 0 END
+$$;
+REVOKE ALL ON FUNCTION proof.late_records FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION proof.late_records TO dispatch_app;

@@ -19,8 +19,11 @@ from runtime.telemetry.logging import append_line
 
 RESTING = "SELECT resting_tickets($1, $2)"
 DAMAGED = "SELECT failed_evidence_checks()"
+UNSTORED = "SELECT proof.late_records($1)"
+RECORDS_ARE_LATE = timedelta(minutes=15)
 STUCK = "STUCK_SCHEDULING"
 EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
+UNANCHORED, ANCHORING_RUNBOOK = "AUDIT_NOT_ANCHORED", "audit_anchoring.md"
 SIGNALS = {
     STUCK: "stuck_scheduling_count",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
@@ -81,7 +84,7 @@ class Alerts:
                     for alert, count in counts.items()
                     if count >= self._thresholds[alert]
                 ),
-                *await self._damaged_evidence(),
+                *await self._of_records(),
             ],
             "runbooks": runbook_paths(),
             "metrics": {"generated_at": now, "counters": self._counters.snapshot()},
@@ -97,18 +100,27 @@ class Alerts:
         count: int = await self._pool.fetchval(RESTING, states, datetime.now(UTC) - rests)
         return count
 
-    async def _damaged_evidence(self) -> list[dict[str, Any]]:
-        """Return the alert of stored evidence that is not what was recorded, if there is any."""
-        count: int = await self._pool.fetchval(DAMAGED)
-        alert = {
-            "code": EVIDENCE_DAMAGED,
-            "severity": "warning",
-            "count": count,
-            "threshold": 1,
-            "runbook": PREFIX + EVIDENCE_RUNBOOK,
-            "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
-        }
-        return [alert] if count else []
+    async def _of_records(self) -> list[dict[str, Any]]:
+        """Return the alerts of what is kept: damaged evidence, and an audit log that stands still.
+
+        Without an object store no checkpoint has a copy.
+        """
+        counts = {(EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK): await self._pool.fetchval(DAMAGED)}
+        if self._settings.s3_bucket:
+            late = await self._pool.fetchval(UNSTORED, RECORDS_ARE_LATE)
+            counts[UNANCHORED, ANCHORING_RUNBOOK] = late
+        return [
+            {
+                "code": code,
+                "severity": "warning",
+                "count": count,
+                "threshold": 1,
+                "runbook": PREFIX + runbook,
+                "runbook_url": URL_PREFIX + runbook,
+            }
+            for (code, runbook), count in counts.items()
+            if count
+        ]
 
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
