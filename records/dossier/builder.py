@@ -12,7 +12,7 @@ from policy.evidence.shape import evidence_shape
 from policy.evidence.variants import Readable
 from policy.model import Role, Ticket
 from policy.rules.bundle import Bundle
-from records.audit.signing_keys import SigningKeys, signing_keys
+from records.audit.signing_keys import SigningKeys, dossier_keys
 from records.dossier.record import gather
 from records.dossier.thumbnails import pictures
 from runtime.objects.vault import VAULT_FAULTS, TooLargeError, Vault, open_vault
@@ -121,7 +121,7 @@ def _wanted(readable: Readable) -> tuple[str, str | None, str | None]:
 
 def open_dossiers(settings: Settings, bundle: Bundle) -> Dossiers | None:
     """Return the builder, None without a key to sign with; raises `ConfigurationError`."""
-    keys = signing_keys(settings)
+    keys = dossier_keys(settings)
     if keys is None or keys.signing_id is None:
         return None
     return Dossiers(bundle, keys, open_vault(settings))
