@@ -372,17 +372,17 @@ async def test_a_checkpoint_that_stays_without_a_copy_is_a_fault(
 
 
 async def test_rows_that_wait_for_long_to_be_anchored_are_a_fault(
-    runner: Runner, anchoring: Anchoring, owner: Connection, database_url: str
+    runner: Runner, owner: Connection, database_url: str, vault: Vault
 ) -> None:
-    await anchored(runner, anchoring)
+    await anchored(runner, Anchoring(runner.pool, KEYS, vault))
     await runner.create()
-    assert await faults(database_url) == []
+    assert await faults(database_url, vault) == []
     await tamper(
         owner,
         "UPDATE audit_events SET created_at = created_at - interval '1 hour'"
         " WHERE id IN (SELECT audit_event_id FROM proof.queue)",
     )
-    (fault,) = await faults(database_url)
+    (fault,) = await faults(database_url, vault)
     assert fault.problem.startswith("1 rows wait to be anchored, the oldest since ")
 
 
