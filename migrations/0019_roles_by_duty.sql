@@ -110,3 +110,14 @@ GRANT EXECUTE ON FUNCTION append_event TO dispatch_app, dispatch_gateway;
 GRANT EXECUTE ON FUNCTION look_up, idempotency_row, command_outcomes, decided_commands, lock_chain,
     sla_facts, ticket_ladders, redactions_of, resting_tickets, timer_lateness, failed_evidence_checks,
     proof.late_records TO dispatch_gateway;
+
+-- What a command may change of what is there; the rest of a row is as it was first written. A new column that commands
+-- change is granted where it is added.
+REVOKE UPDATE ON tickets, command_log, evidence_items, evidence_uploads FROM dispatch_app;
+GRANT UPDATE (state, priority, incident_type, nte_cents, sop_handoff_required, sop_handoff_acknowledged,
+    scheduled_start, scheduled_end, assigned_provider_id, assigned_tech_id, version) ON tickets TO dispatch_app;
+GRANT UPDATE (ticket_id, decision, code, dimension, response_code, response_body, response_text, counted,
+    correlation_id, trace_id, policy_bundle_version, policy_bundle_sha256, decided_at) ON command_log TO dispatch_app;
+GRANT UPDATE (is_immutable, immutable_reason, immutable_by, immutable_request_id, immutable_at)
+    ON evidence_items TO dispatch_app;
+GRANT UPDATE (finalized_at, evidence_item_id, abandoned_at, swept_at) ON evidence_uploads TO dispatch_app;
