@@ -1,6 +1,7 @@
 """The dossier of a closed ticket: whole, deterministic, and honest about what it lacks."""
 
 import hashlib
+import resource
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -28,6 +29,7 @@ from tests.integration.dossier.closed_tickets import (
     required_uploads,
     vault_of,
 )
+from tests.integration.evidence.image_files import plane
 
 pytest_plugins = [
     "tests.integration.servers.postgres_fixture",
@@ -197,3 +199,24 @@ async def test_a_dossier_that_ended_its_worker_thrice_is_filed_without_pictures(
     assert verify(filed, PUBLIC)["evidence_files"] == verify(whole, PUBLIC)["evidence_files"] == 4
     assert b"/DCTDecode" in members_of(whole)["dossier.pdf"]
     assert b"/DCTDecode" not in members_of(filed)["dossier.pdf"]
+
+
+async def test_evidence_that_unfolds_to_half_a_gigabyte_costs_its_picture_only(
+    runner: Runner, s3_settings: Settings, owner: Connection
+) -> None:
+    huge = plane(12_000, 9_984)
+    assert len(huge) < 400_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    more = [Upload("PHOTO", f"huge_{number}", huge, "image/png") for number in range(2)]
+    ticket = await close_with(runner, s3_settings, [*required_uploads(), *more])
+    seen = await owner.fetchval(
+        "SELECT metadata->>'inspection' FROM evidence_items"
+        " WHERE metadata->>'evidence_key' = 'huge_0'"
+    )
+    assert orjson.loads(seen) == {"image": {"width": 12_000, "height": 9_984}}
+    await anchor(runner)
+    vault = vault_of(s3_settings)
+    assert await Filing(runner.pool, Dossiers(runner.bundle, KEYS, vault), vault).file() == ticket
+    dossier = await dossier_of(runner, s3_settings, ticket)
+    assert verify(dossier, PUBLIC)["evidence_files"] == 6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 128 << 10  # in KiB

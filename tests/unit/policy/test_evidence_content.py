@@ -20,7 +20,7 @@ from policy.rules.bundle import load_bundle
 from records.dossier.thumbnails import BECAUSE, Picture, pictures
 from records.evidence import inspection
 from records.evidence.inspection import MOST_FAILURES, Blank, Decoder
-from tests.integration.evidence.image_files import TAKEN, photo
+from tests.integration.evidence.image_files import TAKEN, photo, plane, png
 from tests.unit.facts_builder import denied, judge
 from tests.unit.payloads import SHA256
 
@@ -113,27 +113,9 @@ def test_the_customers_packet_shows_a_heic_too() -> None:
     assert Image.open(io.BytesIO(small)).size == (560, 420)
 
 
-def png(width: int, height: int, rows: bytes) -> bytes:
-    """Return a PNG in colours whose rows, compressed, are these."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 def bomb(side: int) -> bytes:
     """Return a PNG that claims to be a square of that many pixels a side."""
     return png(side, side, zlib.compress(bytes(1000)))
-
-
-def plane(width: int, height: int) -> bytes:
-    """Return a whole PNG, all black, which is small for what it unfolds to."""
-    packer = zlib.compressobj(9)
-    rows = b"".join(packer.compress(bytes(1 + 3 * width)) for _ in range(height))
-    return png(width, height, rows + packer.flush())
 
 
 def heic_claiming(side: int) -> bytes:
