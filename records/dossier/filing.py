@@ -10,6 +10,7 @@ from contracts.statements import SET_TENANT
 from policy.canonical import canonical_bytes
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
+from records.audit.appending import lock_chain
 from records.dossier.builder import Dossiers
 from runtime.objects.vault import VAULT_FAULTS, TakenError, Vault
 from runtime.postgres.pool import Connection, Pool
@@ -23,6 +24,10 @@ MOST_DECODING_ATTEMPTS = 3
 
 CLAIM = "SELECT ticket_id, tenant_id, attempt FROM proof.lease_dossier($1)"
 EXCUSE = "SELECT proof.excuse_dossier($1)"
+# Redacted since the snapshot: what was built shows too much.
+OUTDATED = """
+SELECT EXISTS (SELECT FROM redactions_of($1) WHERE evidence_item_id <> ALL ($2::uuid[]))
+"""
 FINISH = "SELECT proof.finish_dossier($1)"
 TICKET = "SELECT * FROM tickets WHERE id = $1"
 RECORD = """
@@ -88,7 +93,10 @@ class Filing:
         key = f"dossiers/{tenant_id}/{ticket_id}/{digest}.zip"
         kept = await self._vault.keep(key, content, MEDIA_TYPE)
         async with self._pool.acquire() as conn, conn.transaction():
-            await conn.execute(SET_TENANT, tenant_id)
+            await lock_chain(conn, tenant_id, ticket_id)
+            redacted = [each.item.id for each in found[1] if each.redaction]
+            if await conn.fetchval(OUTDATED, ticket_id, redacted):
+                return
             place = (kept.uri, kept.version_id, kept.retention_until)
             key_id = self._dossiers.keys.signing_id
             await conn.execute(RECORD, ticket_id, *place, digest, len(content), key_id)

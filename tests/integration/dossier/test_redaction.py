@@ -18,6 +18,7 @@ from records.evidence.keeping import EvidenceVault
 from records.evidence.owner_actions import EvidenceActions, Operator
 from records.evidence.store import EvidenceStore
 from runtime.key_ring import new_key
+from runtime.objects.vault import Kept, Vault
 from runtime.postgres.pool import Connection, Pool, owner_transaction
 from runtime.settings import Settings
 from tests.integration.command.command_runner import Runner, build_runner
@@ -127,6 +128,30 @@ async def test_a_filed_dossier_is_filed_anew_without_the_original(scene: Scene) 
         assert key is not None
         filed.append(shown(await vault.read(key))[0])
     assert [(ORIGINAL in files, COPY in files) for files in filed] == [(True, False), (False, True)]
+
+
+class SlowVault(Vault):
+    """A store that takes so long that somebody redacts meanwhile."""
+
+    scene: Scene
+
+    async def keep(self, key: str, content: bytes, content_type: str) -> Kept:
+        """Keep it, at last."""
+        kept = await super().keep(key, content, content_type)
+        await self.scene.redact()
+        return kept
+
+
+async def test_a_dossier_that_was_being_filed_meanwhile_is_built_again(scene: Scene) -> None:
+    slow = SlowVault(scene.settings, vault_of(scene.settings).bucket)
+    slow.scene = scene
+    dossiers = Dossiers(scene.runner.bundle, KEYS, slow)
+    once = Upload("PHOTO", "one", ORIGINAL, "image/jpeg")
+    await close_with(scene.runner, scene.settings, [*required_uploads(), once])
+    await anchor(scene.runner)
+    assert await Filing(scene.runner.pool, dossiers, slow).file() is not None
+    assert await scene.runner.rows("SELECT FROM closeout_dossiers") == []
+    assert len(await scene.runner.rows("SELECT FROM proof.dossier_queue")) == 1
 
 
 @pytest.fixture
