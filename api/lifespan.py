@@ -25,7 +25,7 @@ from policy.rules.bundle import Bundle
 from records.dossier.builder import open_dossiers
 from records.evidence.keeping import EvidenceVault
 from records.evidence.store import EvidenceStore
-from runtime.postgres.pool import Pool, assert_application_role, create_pool
+from runtime.postgres.pool import GATEWAY_ROLE, Pool, assert_application_role, create_pool
 from runtime.settings import Settings
 from runtime.telemetry.handles import Tracing
 from runtime.temporal.client import connect_temporal
@@ -94,6 +94,7 @@ async def opened_pool(
     pool = await create_pool(
         settings.database_url.get_secret_value(),
         max_size=size,
+        role=GATEWAY_ROLE,
         application_name=name,
         on_query=tracing.on_query,
     )

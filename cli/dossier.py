@@ -8,7 +8,7 @@ import typer
 from cli.output import DataDir, Exit, failed, settings, tell, tell_facts, tell_json
 from policy.dossier.verifier import BadItemError, read_keys, verify
 from policy.printable import on_one_line
-from records.audit.signing_keys import signing_keys
+from records.audit.signing_keys import public_keys
 from runtime.environment import ConfigurationError
 from runtime.stack import DEFAULT_DATA_DIR
 
@@ -47,7 +47,7 @@ def verify_dossier(
 
 
 def _configured(data_dir: Path) -> list[str]:
-    ring = signing_keys(settings(data_dir))
-    if ring is None:
+    keys = public_keys(settings(data_dir))
+    if not keys:
         raise ConfigurationError("name the issuer's key: --key ID:public:KEY")
-    return ring.public_entries()
+    return keys

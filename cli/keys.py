@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.output import DataDir, failed, settings, tell
-from records.audit.signing_keys import VARIABLE, signing_keys
+from records.audit import signing_keys
 from runtime.environment import ConfigurationError
 from runtime.key_ring import new_key
 from runtime.stack import DEFAULT_DATA_DIR
@@ -33,15 +33,16 @@ def keygen(
 
 
 def public_keys(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the public halves of DISPATCH_SIGNING_KEYS, one `id:public:key` a line.
+    """Print the public halves of the keys that sign, one `id:public:key` a line.
 
-    Give them to whoever shall verify checkpoints and dossiers. In the variable itself such an
-    entry stands for a retired key, whose private half may be destroyed.
+    They are those of DISPATCH_SIGNING_KEYS and DISPATCH_DOSSIER_KEYS. Give them to whoever shall
+    verify checkpoints and dossiers. In the variables themselves such an entry stands for a retired
+    key, whose private half may be destroyed.
     """
     try:
-        ring = signing_keys(settings(data_dir))
+        keys = signing_keys.public_keys(settings(data_dir))
     except ConfigurationError as fault:
         raise failed(str(fault)) from None
-    if ring is None:
-        raise failed(f"{VARIABLE} is not set: nothing is signed here")
-    tell("\n".join(ring.public_entries()))
+    if not keys:
+        raise failed(f"{signing_keys.VARIABLE} is not set: nothing is signed here")
+    tell("\n".join(keys))

@@ -1,7 +1,8 @@
 """`dispatch verify`: the re-check of everything recorded."""
 
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -22,6 +23,7 @@ from cli.output import (
 from policy.audit.chain import Fault
 from policy.printable import on_one_line
 from policy.rules.bundle import load_bundle
+from policy.values import format_datetime
 from records.audit.anchored_log import LogVerification
 from records.audit.signing_keys import VARIABLE, signing_keys
 from records.audit.verification import Scope, Verification
@@ -32,20 +34,31 @@ from runtime.stack import DEFAULT_DATA_DIR
 _PROGRESS_SECONDS = 2.0
 
 
-def verify(
+def verify(  # noqa: PLR0913  one argument for each option
     data_dir: DataDir = DEFAULT_DATA_DIR,
     ticket: Annotated[
         UUID | None, typer.Option(metavar="ID", help="Look at this ticket only.")
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Look at this tenant only.")] = None,
+    known: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NUMBER:ROOT", help="A root that was kept elsewhere; repeatable."),
+    ] = None,
     *,
+    allow_unanchored: Annotated[
+        bool, typer.Option(help="Pass although keys or object store are missing to check with.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Re-check every recorded row from Postgres and name those that were tampered with.
 
     Audit chains, transitions, tickets, sealed evidence, closeout packets, the command log and
-    stored answers must all tell the same, and so must the signed checkpoints of the audit log,
-    unless one ticket or tenant is meant. The exit code is 0 if they do, else 1.
+    stored answers must all tell the same, and so must the signed checkpoints of the audit log and
+    their copies in the object store, unless one ticket or tenant is meant. The exit code is 0 if
+    they do, else 1. That takes DISPATCH_SIGNING_KEYS (public halves do) and a login to the bucket.
+
+    The newest root is printed: keep it where the administrators of this installation cannot write,
+    and give it back with --known.
 
     The login of DISPATCH_DATABASE_URL must see every tenant: the owner's, or a role with
     BYPASSRLS and SELECT. Without that variable the running embedded stack is meant.
@@ -54,7 +67,9 @@ def verify(
     if url is None:
         raise failed("no database: set DISPATCH_DATABASE_URL or start the stack (dispatch up)")
     scope = Scope(ticket, tenant)
-    anchors = _anchors(url, data_dir) if scope == Scope() else None
+    anchors = None
+    if scope == Scope():
+        anchors = _anchors(url, data_dir, _roots(known or ()), allowed=allow_unanchored)
     done, faults = run(_verify(url, scope, anchors, quiet=as_json))
     if ticket is not None and not any(done.rows.values()):
         raise failed(f"nothing is recorded of ticket {ticket}")
@@ -75,6 +90,7 @@ def _tell(
             "audit_rows_per_second": round(rate),
             "anchored_rows": anchors.rows if anchors else None,
             "checkpoints": anchors.checkpoints if anchors else None,
+            "newest_checkpoint": anchors.newest.body() if anchors and anchors.newest else None,
         }
         tell_json(document)
     else:
@@ -83,20 +99,40 @@ def _tell(
         if anchors is not None:
             counts = f"{anchors.rows:,} anchored rows, {anchors.checkpoints:,} checkpoints"
             tell(f"checked {counts} in {anchors.seconds:.1f} s")
+            if newest := anchors.newest:
+                signed = f"{newest.tree_size:,} rows, signed by {newest.key_id}"
+                at = format_datetime(newest.created_at)
+                tell(f"newest root {newest.number}:{newest.root_hash} of {signed} at {at}")
         tell(f"TAMPERED: {len(faults)} faults" if faults else "whole")
 
 
-def _anchors(url: str, data_dir: Path) -> LogVerification | None:
-    """Return the check of the anchored log, None where there are no keys to check it with."""
+def _anchors(
+    url: str, data_dir: Path, known: Mapping[int, str], *, allowed: bool
+) -> LogVerification | None:
+    """Return the check of the anchored log; None where it is allowed to lack the keys for it."""
     chosen = settings(data_dir)
     try:
-        keys = signing_keys(chosen)
+        keys, vault = signing_keys(chosen), open_vault(chosen)
     except ConfigurationError as fault:
         raise failed(str(fault)) from None
-    if keys is None:
-        say(f"{VARIABLE} is not set: checkpoints are not checked")
-        return None
-    return LogVerification(url, keys, open_vault(chosen))
+    for is_missing, variable, what in (
+        (keys is None, VARIABLE, "checkpoints"),
+        (vault is None, "DISPATCH_S3_BUCKET", "copies of checkpoints"),
+    ):
+        if is_missing:
+            message = f"{variable} is not set: {what} cannot be checked"
+            if not allowed:
+                raise failed(f"{message} (--allow-unanchored to go without)")
+            say(message)
+    return None if keys is None else LogVerification(url, keys, vault, known)
+
+
+def _roots(entries: Iterable[str]) -> dict[int, str]:
+    """Return the kept roots by number; raises what ends the command for anything else."""
+    found = [re.fullmatch(r"(\d{1,18}):([0-9a-f]{64})", entry) for entry in entries]
+    if None in found:
+        raise failed("--known takes NUMBER:ROOT as this command prints it")
+    return {int(each[1]): each[2] for each in found if each}
 
 
 async def _verify(

@@ -7,6 +7,7 @@ SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, con
        immutable_by, immutable_at
   FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
 """
+REDACTIONS = "SELECT * FROM redactions_of($1)"
 EXCEPTIONS = """
 SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
  WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > now()

@@ -29,4 +29,4 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT key FROM installation_keys WHERE name = 'redaction'
 $$;
 REVOKE ALL ON FUNCTION redaction_key FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION redaction_key TO dispatch_app;
+GRANT EXECUTE ON FUNCTION redaction_key TO dispatch_app, dispatch_gateway;

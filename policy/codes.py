@@ -60,6 +60,7 @@ class Code(StrEnum):
     CLOSEOUT_REQUIREMENTS_INCOMPLETE = "CLOSEOUT_REQUIREMENTS_INCOMPLETE"
     EVIDENCE_UPLOAD_NOT_FOUND = "EVIDENCE_UPLOAD_NOT_FOUND"
     EVIDENCE_UPLOAD_FINALIZED = "EVIDENCE_UPLOAD_FINALIZED"
+    EVIDENCE_UPLOAD_NOT_FINALIZED = "EVIDENCE_UPLOAD_NOT_FINALIZED"
     EVIDENCE_INTEGRITY_MISMATCH = "EVIDENCE_INTEGRITY_MISMATCH"
     MANUAL_REVIEW_REQUIRED = "MANUAL_REVIEW_REQUIRED"
     AUTONOMY_DISABLED = "AUTONOMY_DISABLED"
@@ -178,6 +179,9 @@ _SPECS = {
     Code.EVIDENCE_UPLOAD_NOT_FOUND: CodeSpec(404, "evidence", "This ticket has no such upload."),
     Code.EVIDENCE_UPLOAD_FINALIZED: CodeSpec(
         409, "evidence", "The upload is already recorded as evidence."
+    ),
+    Code.EVIDENCE_UPLOAD_NOT_FINALIZED: CodeSpec(
+        409, "evidence", "This is an upload that is not finalized."
     ),
     Code.EVIDENCE_INTEGRITY_MISMATCH: CodeSpec(
         409, "evidence", "The stored object is not the one that was announced."

@@ -78,7 +78,9 @@ class Variables(BaseSettings):
     """Encrypt what Temporal stores: `id:key,id:key`, the first one seals, every one opens."""
 
     signing_keys: SecretStr | None = None
-    """Sign checkpoints and dossiers: `id:key,id:key`, the first one signs; none: neither exists."""
+    """Sign checkpoints: `id:key,id:key`, the first one signs; none: there are none."""
+    dossier_keys: SecretStr | None = None
+    """Sign dossiers, likewise; none: the keys that sign checkpoints do."""
 
     s3_endpoint_url: HttpUrl | None = None
     s3_public_endpoint_url: HttpUrl | None = None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from policy.rules.bundle import Bundle
-from records.audit.anchoring import Anchoring
+from records.audit.anchoring import Anchoring, ForkedLogError
 from records.audit.signing_keys import VARIABLE, signing_keys
 from records.dossier.builder import open_dossiers
 from records.dossier.filing import Filing, keep_bundle
@@ -48,6 +48,8 @@ async def _keep(anchoring: Anchoring, filing: Filing | None) -> None:
                 await filing.turn()
         except DATABASE_FAULTS as error:
             log.warning("records.wait", reason=repr(error))
+        except ForkedLogError as error:
+            log.error("audit.anchoring_stopped", reason=str(error))  # noqa: TRY400  no defect
         except Exception:  # one ticket's defect must not keep all others from being anchored
             log.exception("records.defect")
         await asyncio.sleep(TICK_SECONDS)

@@ -4,14 +4,14 @@ from uuid import UUID
 
 from contracts import statements
 from policy.evidence.model import Evidence, Upload
+from policy.evidence.references import place_of
 from runtime.postgres.pool import Connection
 
 UPLOAD = """
 SELECT u.id, u.ticket_id, u.bucket, u.object_key, u.kind, u.evidence_key, u.content_type,
        u.size_bytes, u.sha256, u.evidence_item_id, u.multipart_id, u.part_bytes, u.created_at,
        u.abandoned_at IS NOT NULL AS abandoned
-  FROM evidence_uploads u
- WHERE u.ticket_id = $1 AND 's3://' || u.bucket || '/' || u.object_key = $2
+  FROM evidence_uploads u WHERE u.bucket = $1 AND u.object_key = $2
 """
 TWIN = """
 SELECT e.id, e.ticket_id, e.kind, e.uri, e.checksum, e.metadata, e.created_by, e.created_at,
@@ -25,9 +25,10 @@ SELECT e.id, e.ticket_id, e.kind, e.uri, e.checksum, e.metadata, e.created_by, e
 STATE = "SELECT state::text FROM tickets WHERE id = $1"
 
 
-async def upload_of(conn: Connection, ticket_id: UUID | None, uri: str) -> Upload | None:
-    """Return the upload of a ticket with this uri, or None."""
-    row = await conn.fetchrow(UPLOAD, ticket_id, uri)
+async def upload_of(conn: Connection, uri: str) -> Upload | None:
+    """Return the tenant's upload that a uri names, however it is spelt, or None."""
+    place = place_of(uri)
+    row = await conn.fetchrow(UPLOAD, place.bucket, place.normal_key) if place else None
     return Upload(**row) if row else None
 
 

@@ -85,10 +85,12 @@ class Outside:
     ) -> StoredObject | None:
         """Return what the store holds for an upload that may still be finalized, then locked."""
         async with reading(self._pool, command.actor.tenant_id) as conn:
-            upload = await upload_of(conn, command.ticket_id, payload.uri)
+            upload = await upload_of(conn, payload.uri)
             state = await conn.fetchval(STATE, command.ticket_id)
             twin = None if upload is None else await twin_of(conn, upload)
-        if upload is None or upload.evidence_item_id is not None or upload.abandoned:
+        if upload is None or (upload.ticket_id, upload.uri) != (command.ticket_id, payload.uri):
+            return None
+        if upload.evidence_item_id is not None or upload.abandoned:
             return None
         if state not in (self._bundle.tools[command.tool].from_states or ()):
             return None

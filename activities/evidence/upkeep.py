@@ -19,11 +19,8 @@ GIVE_UP = """
 UPDATE evidence_uploads SET abandoned_at = now()
  WHERE id = $1 AND finalized_at IS NULL AND abandoned_at IS NULL
 """
-# Finalized meanwhile, unless as a copy of what was there before: then the bytes are evidence.
-IS_EVIDENCE = """
-SELECT EXISTS (SELECT FROM evidence_uploads u JOIN evidence_items i ON i.id = u.evidence_item_id
-                WHERE u.id = $1 AND i.uri = 's3://' || u.bucket || '/' || u.object_key)
-"""
+# Finalized meanwhile, or referred to: then the bytes are evidence.
+IS_EVIDENCE = "SELECT is_evidence($1)"
 SWEPT = "UPDATE evidence_uploads SET swept_at = now() WHERE id = $1"
 TO_READ = "SELECT * FROM evidence_to_read($1, $2, $3)"
 UNHASHED = "SELECT unhashed_evidence($1)"
@@ -62,8 +59,8 @@ class Vault(Protocol):
         """The bucket that is ours."""
         ...
 
-    async def read(self, uri: str, version_id: str | None) -> Reading | None:
-        """Read what is stored as a whole; None if it is gone."""
+    async def read(self, uri: str, version_id: str | None) -> Reading | str:
+        """Read what is stored as a whole, or return the code of why that cannot be done."""
         ...
 
     async def remove(self, uri: str) -> bool:
@@ -94,7 +91,7 @@ class StoredEvidenceActivities(EvidenceActivities):
 
     @activity.defn(name=SWEEP_UPLOADS)
     async def sweep_uploads(self) -> Swept:
-        """Give up uploads whose time is over and remove their bytes; never a finalized one's."""
+        """Give up uploads whose time is over and remove their bytes, unless evidence names them."""
         before = datetime.now(UTC) - self._rates.upload_deadline
         uploads = kept = 0
         multiparts = await self._vault.abort_stale(before)
@@ -103,7 +100,7 @@ class StoredEvidenceActivities(EvidenceActivities):
             if await self._given_up(row):
                 uploads += 1
                 kept += not await self._vault.remove(_uri(row))
-                await self._in_tenant(row, SWEPT, row["id"])
+            await self._in_tenant(row, SWEPT, row["id"])
         swept = Swept(uploads=uploads, kept=kept, multiparts=multiparts)
         log.info("evidence.swept", **swept.model_dump())
         return swept
@@ -120,10 +117,10 @@ class StoredEvidenceActivities(EvidenceActivities):
                 break
             _beat()
             found = await self._vault.read(row["uri"], row["object_version_id"])
-            actual = found.sha256 if found else None
-            failure = _failure(row["sha256"], actual)
+            actual, failure = _judged(row["sha256"], found)
             await self._in_tenant(row, CHECKED, row["id"], row["ticket_id"], failure, actual)
-            items, size_bytes = items + 1, size_bytes + (found.size_bytes if found else 0)
+            items += 1
+            size_bytes += 0 if isinstance(found, str) else found.size_bytes
             if failure is not None:
                 failures += 1
                 _report(row, failure, actual)
@@ -146,10 +143,11 @@ class StoredEvidenceActivities(EvidenceActivities):
             await conn.execute(sql, *values)
 
 
-def _failure(expected: str, actual: str | None) -> str | None:
-    if actual is None:
-        return "OBJECT_NOT_FOUND"
-    return None if actual == expected else "SHA256_MISMATCH"
+def _judged(expected: str, found: Reading | str) -> tuple[str | None, str | None]:
+    """Return the digest that was read, and what is wrong."""
+    if isinstance(found, str):
+        return None, found
+    return found.sha256, None if found.sha256 == expected else "SHA256_MISMATCH"
 
 
 def _report(row: Mapping[str, Any], failure: str, actual: str | None) -> None:

@@ -160,7 +160,7 @@ class TicketGathering(Gathering):
 
     async def upload(self) -> Found:
         """Return the announced upload that the payload names, and what it would be twice."""
-        upload = await upload_of(self.conn, self.command.ticket_id, self.payload.uri)
+        upload = await upload_of(self.conn, self.payload.uri)
         return {"upload": upload, "twin": upload and await twin_of(self.conn, upload)}
 
     async def control(self) -> Found:

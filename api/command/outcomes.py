@@ -13,7 +13,13 @@ import structlog
 from api.wire.counters import Commit, Counters
 from contracts.command import NOTIFY_CHANNEL
 from policy.command.message import Command
-from runtime.postgres.pool import DATABASE_FAULTS, Connection, Pool, listening_connection
+from runtime.postgres.pool import (
+    DATABASE_FAULTS,
+    GATEWAY_ROLE,
+    Connection,
+    Pool,
+    listening_connection,
+)
 
 DECIDED = "SELECT * FROM decided_commands($1)"
 FOLLOWED_COMMANDS = 10_000
@@ -100,7 +106,7 @@ class Outcomes:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                conn = await listening_connection(self._url)
+                conn = await listening_connection(self._url, role=GATEWAY_ROLE)
                 try:
                     lost = asyncio.Event()
                     conn.add_termination_listener(lambda _, lost=lost: lost.set())

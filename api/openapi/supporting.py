@@ -17,8 +17,9 @@ from api.openapi.parts import (
     query_parameter,
 )
 from api.openapi.shapes import TEXT, reference
-from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH, VARIANTS
+from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
 from policy.codes import Code
+from policy.evidence.variants import Variant
 
 _TICKET_CODES = (Code.INVALID_TICKET_ID, Code.FORBIDDEN_SCOPE, Code.TICKET_NOT_FOUND)
 MARKDOWN, PLAIN = "text/markdown", "text/plain"
@@ -126,7 +127,7 @@ def _evidence() -> Iterator[Operation]:
     ):
         parameters = [path_parameter("ticketId"), path_parameter(variable)]
         if path == LINK_PATH:
-            schema = {"type": "string", "enum": list(VARIANTS)}
+            schema = {"type": "string", "enum": list(Variant)}
             parameters.append({"name": "variant", "in": "query", "schema": schema})
         answered = answer(reference(shape))
         yield Operation(path, "get", _guarded(summary, answered, codes, *parameters))

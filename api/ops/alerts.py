@@ -25,8 +25,11 @@ SELECT count(*) FROM ticket_queue
  WHERE state = ANY ($1) AND coalesce(moved_at, to_timestamp(-newest_first / 1000.0)) <= $2
 """
 DAMAGED_HERE = "SELECT count(*) FROM evidence_checks WHERE failure IS NOT NULL"
+UNSTORED = "SELECT proof.late_records($1)"
+RECORDS_ARE_LATE = timedelta(minutes=15)
 STUCK = "STUCK_SCHEDULING"
 EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
+UNANCHORED, ANCHORING_RUNBOOK = "AUDIT_NOT_ANCHORED", "audit_anchoring.md"
 SIGNALS = {
     STUCK: "stuck_scheduling_count",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
@@ -92,7 +95,7 @@ class Alerts:
                     for alert, count in counts.items()
                     if count >= self._thresholds[alert]
                 ),
-                *_damaged_evidence(damaged),
+                *await self._of_records(damaged),
             ],
             "runbooks": runbook_paths(),
             "metrics": {"generated_at": now, "counters": counters.snapshot()},
@@ -114,6 +117,28 @@ class Alerts:
             resting = await conn.fetchval(RESTING_HERE, states, before)
             return resting, await conn.fetchval(DAMAGED_HERE)
 
+    async def _of_records(self, damaged: int) -> list[dict[str, Any]]:
+        """Return the alerts of what is kept: damaged evidence, and an audit log that stands still.
+
+        Without an object store no checkpoint has a copy.
+        """
+        counts = {(EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK): damaged}
+        if self._settings.s3_bucket:
+            late = await self._pool.fetchval(UNSTORED, RECORDS_ARE_LATE)
+            counts[UNANCHORED, ANCHORING_RUNBOOK] = late
+        return [
+            {
+                "code": code,
+                "severity": "warning",
+                "count": count,
+                "threshold": 1,
+                "runbook": PREFIX + runbook,
+                "runbook_url": URL_PREFIX + runbook,
+            }
+            for (code, runbook), count in counts.items()
+            if count
+        ]
+
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
         return {
@@ -125,16 +150,3 @@ class Alerts:
             "runbook_url": URL_PREFIX + FILES[alert],
             **(stale if alert == STUCK else {}),
         }
-
-
-def _damaged_evidence(count: int) -> list[dict[str, Any]]:
-    """Return the alert of stored evidence that is not what was recorded, if there is any."""
-    alert = {
-        "code": EVIDENCE_DAMAGED,
-        "severity": "warning",
-        "count": count,
-        "threshold": 1,
-        "runbook": PREFIX + EVIDENCE_RUNBOOK,
-        "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
-    }
-    return [alert] if count else []

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from api.reads.evidence_links import THUMBNAIL, link_url
+from api.reads.evidence_links import link_url
 from api.reads.ticket import evidence_items, timeline_events
 from api.reads.tools import ReadRequest
 from api.reads.view import Seen, reading, visible_ticket
@@ -13,7 +13,9 @@ from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.autonomy.model import AutonomyRow
 from policy.evidence.model import Evidence, LookUp
 from policy.evidence.references import pinned_versions
-from policy.model import Ticket
+from policy.evidence.uploads import INSPECTION
+from policy.evidence.variants import Variant
+from policy.model import Role, Ticket
 from policy.reads.actor import actor_shape
 from policy.reads.job_packet import Enclosures, Place, job_packet
 from policy.rules.bundle import Bundle
@@ -31,12 +33,10 @@ CONTACT = """
 SELECT name, phone, role FROM contacts WHERE site_id = $1
  ORDER BY is_authorized_requester DESC, escalation_level NULLS LAST, created_at, id LIMIT 1
 """
-# Of what was redacted, those who work by a packet may see no thumbnail either.
 THUMBNAILS = """
 SELECT i.id FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id = i.id
                        AND i.uri = 's3://' || u.bucket || '/' || u.object_key
  WHERE i.ticket_id = $1 AND i.metadata->'inspection' ? 'thumbnail'
-   AND NOT EXISTS (SELECT FROM evidence_redactions r WHERE r.evidence_item_id = i.id)
  ORDER BY i.created_at, i.id
 """
 ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
@@ -68,11 +68,11 @@ class JobPackets:
             denial = binding_denial(request.actor, request.tool, ticket.assigned_tech_id)
             if denial is not None:
                 raise ApiError(denial.code, details=denial.details)
-            facts = await _facts(conn, seen)
+            facts = await _facts(conn, seen, request.actor.actor_role)
             enclosures = Enclosures(
                 place=await _place(conn, ticket),
                 events=await timeline_events(conn, ticket.id),
-                thumbnails=await _thumbnails(conn, ticket),
+                thumbnails=await _thumbnails(conn, facts.evidence, ticket),
             )
         if self._bundle.evidence.require_head:
             facts = facts.model_copy(update={"look_ups": await self._look_ups(facts.evidence)})
@@ -97,7 +97,7 @@ class JobPackets:
         return found
 
 
-async def _facts(conn: Connection, seen: Seen) -> TicketFacts:
+async def _facts(conn: Connection, seen: Seen, role: Role) -> TicketFacts:
     ticket, at, clock = seen
     excepted = await conn.fetch(EXCEPTIONS, ticket.id)
     completion = await conn.fetchrow(COMPLETION, ticket.id)
@@ -108,7 +108,7 @@ async def _facts(conn: Connection, seen: Seen) -> TicketFacts:
         audit_id=ticket.id,  # a read writes no row that would need new ids
         new_ids=(ticket.id, ticket.id),
         clock=clock,
-        evidence=tuple(await evidence_items(conn, ticket.id)),
+        evidence=tuple(await evidence_items(conn, role, ticket.id)),
         excepted_keys=frozenset(row["key"] for row in excepted),
         completion=None
         if completion is None
@@ -129,7 +129,10 @@ async def _place(conn: Connection, ticket: Ticket) -> Place:
     return Place(**fields, address=address, contact=None if contact is None else dict(contact))
 
 
-async def _thumbnails(conn: Connection, ticket: Ticket) -> Mapping[str, str]:
+async def _thumbnails(
+    conn: Connection, readable: Sequence[Evidence], ticket: Ticket
+) -> Mapping[str, str]:
     """Return the link of each thumbnail by evidence id; following it is judged anew."""
-    rows = await conn.fetch(THUMBNAILS, ticket.id)
-    return {str(row["id"]): link_url(ticket.id, row["id"], THUMBNAIL) for row in rows}
+    shown = {item.id for item in readable if INSPECTION in item.metadata}
+    ids = [row["id"] for row in await conn.fetch(THUMBNAILS, ticket.id) if row["id"] in shown]
+    return {str(each): link_url(ticket.id, each, Variant.THUMBNAIL) for each in ids}

@@ -8,9 +8,12 @@ from uuid import UUID
 from api.reads.query import encoded, read
 from api.reads.tools import ReadRequest
 from api.reads.view import reading, visible_ticket
+from contracts.statements import REDACTIONS
 from policy.audit.shape import timeline_shape
 from policy.evidence.model import Evidence
 from policy.evidence.shape import evidence_shape
+from policy.evidence.variants import Redaction, readable
+from policy.model import Role
 from policy.rules.bundle import Bundle
 from policy.ticket.shape import ticket_shape
 from policy.values import parse_datetime, parse_uuid
@@ -63,13 +66,14 @@ class TicketReads:
     async def evidence(self, request: ReadRequest) -> dict[str, Any]:
         """Return the evidence of a ticket, oldest first."""
         limit, after = request.query.limit(UNPAGED), request.query.cursor()
-        at, last = None, None
+        last = None
         if after is not None:
             at = read("cursor", parse_datetime, after.get("at"))
-            last = read("cursor", parse_uuid, after.get("id"))
+            last = (at, read("cursor", parse_uuid, after.get("id")))
         async with reading(self._pool, request.actor) as conn:
             await visible_ticket(conn, request.actor, request.subject)
-            items = await evidence_items(conn, request.subject, at, last, limit + 1)
+            role = request.actor.actor_role
+            items = await evidence_items(conn, role, request.subject, last, limit + 1)
         cursor = None
         if len(items) > limit:
             newest = items[limit - 1]
@@ -91,15 +95,15 @@ async def timeline_events(
 
 async def evidence_items(
     conn: Connection,
+    role: Role,
     ticket_id: UUID,
-    after: datetime | None = None,
-    after_id: UUID | None = None,
+    after: tuple[datetime, UUID] | None = None,
     limit: int = UNPAGED,
 ) -> Sequence[Evidence]:
-    """Return the ticket's evidence after a position, oldest first."""
-    return [
-        Evidence(**row) for row in await conn.fetch(EVIDENCE, ticket_id, after, after_id, limit)
-    ]
+    """Return the ticket's evidence after a position as a role may read it, oldest first."""
+    rows = await conn.fetch(EVIDENCE, ticket_id, *(after or (None, None)), limit)
+    redactions = [Redaction(**row) for row in await conn.fetch(REDACTIONS, ticket_id)]
+    return [each.item for each in readable(role, (Evidence(**row) for row in rows), redactions)]
 
 
 def _seq(value: object) -> int:

@@ -34,7 +34,7 @@ async def _dossier(request: Request) -> Answer:
     try:
         async with reading(gateway.pool, actor) as conn:
             ticket = (await own_ticket(conn, actor, ticket_id)).ticket
-            found = await gateway.dossiers.gather(conn, ticket)
+            found = await gateway.dossiers.gather(conn, ticket, actor.actor_role)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
     if found is None:  # imported, and untouched since: nothing is recorded that could be proven

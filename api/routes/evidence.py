@@ -7,7 +7,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.gateway import Gateway, admitted, gateway_of, path_ticket_id
-from api.reads.evidence_links import LINK_PATH, ORIGINAL, REDACTED, UPLOAD_PATH, VARIANTS
+from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
 from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
@@ -15,17 +15,15 @@ from api.wire.serving import Route, trail_of
 from policy.codes import Code
 from policy.evidence.model import Upload
 from policy.evidence.uploads import INSPECTION
+from policy.evidence.variants import UNREDACTED_READERS, Redaction, Variant, is_hidden
 from policy.model import Actor, Role
 from policy.values import format_datetime, identifier, parse_uuid
 from records.evidence.keeping import Progress, StoreUnavailableError, file_name
 from runtime.postgres.pool import DATABASE_FAULTS, Connection
 
-# Who may see what was redacted.
-UNREDACTED_READERS = frozenset({Role.AUDIT, Role.APPROVER})
 UPLOADED = """
 SELECT i.id, i.uri, i.object_version_id, i.content_type, i.size_bytes, i.checksum, i.metadata,
-       (SELECT to_jsonb(r) FROM evidence_redactions r WHERE r.evidence_item_id = i.id
-         ORDER BY r.created_at DESC, r.id LIMIT 1) AS redaction
+       (SELECT to_jsonb(r) FROM redactions_of($1) r WHERE r.evidence_item_id = i.id) AS redaction
   FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id = i.id
                        AND i.uri = 's3://' || u.bucket || '/' || u.object_key
  WHERE i.ticket_id = $1 AND i.id = $2
@@ -35,6 +33,9 @@ SELECT id, ticket_id, bucket, object_key, kind, evidence_key, content_type, size
        evidence_item_id, multipart_id, part_bytes, created_at, abandoned_at IS NOT NULL AS abandoned
   FROM evidence_uploads WHERE ticket_id = $1 AND id = $2
 """
+
+
+REDACTION = ("uri", "object_version_id", "content_type", "size_bytes", "sha256")
 
 
 class Target(NamedTuple):
@@ -58,14 +59,15 @@ async def _link(request: Request) -> Answer:
     readers = (*gateway.bundle.tools["closeout.list_evidence"].roles, Role.AUDIT)
     actor, ticket_id, evidence_id = await _asked(request, readers, "evidenceId")
     wanted = request.query_params.get("variant")
-    if wanted not in {None, *VARIANTS}:
+    if wanted not in {None, *Variant}:
         raise ApiError(Code.INVALID_QUERY, details={"parameter": "variant"})
     row = await _row(gateway, actor, UPLOADED, ticket_id, evidence_id)
-    variant = wanted or (ORIGINAL if row["redaction"] is None else REDACTED)
-    target = _target(row, variant)
+    redaction = Redaction.model_validate(row["redaction"]) if row["redaction"] else None
+    variant = Variant(wanted or (Variant.REDACTED if redaction else Variant.ORIGINAL))
+    target = _target(row, variant, redaction)
     if target is None:
         raise ApiError(Code.NOT_FOUND)
-    if variant != REDACTED and row["redaction"] and actor.actor_role not in UNREDACTED_READERS:
+    if variant is not Variant.REDACTED and is_hidden(actor.actor_role, redaction):
         allowed = sorted(role.value for role in UNREDACTED_READERS)
         details = {"actor_role": actor.actor_role.value, "allowed_roles": allowed}
         raise ApiError(Code.FORBIDDEN, details=details)
@@ -140,13 +142,12 @@ async def _visible_row(
     return {**row, "state": seen.ticket.state}
 
 
-def _target(row: Mapping[str, Any], variant: str) -> Target | None:
-    if variant == ORIGINAL:
+def _target(row: Mapping[str, Any], variant: Variant, redaction: Redaction | None) -> Target | None:
+    if variant is Variant.ORIGINAL:
         names = ("uri", "object_version_id", "content_type", "size_bytes", "checksum")
         return Target(*(row[name] for name in names))
-    if variant == REDACTED:
-        names = ("uri", "object_version_id", "content_type", "size_bytes", "sha256")
-        return Target(*(row["redaction"][name] for name in names)) if row["redaction"] else None
+    if variant is Variant.REDACTED:
+        return Target(*(getattr(redaction, name) for name in REDACTION)) if redaction else None
     thumbnail = row["metadata"].get(INSPECTION, {}).get("thumbnail")
     return (
         Target(thumbnail["uri"], None, thumbnail["content_type"], None, thumbnail["sha256"])

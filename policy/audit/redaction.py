@@ -2,16 +2,10 @@
 
 import hashlib
 import hmac
-import re
 from typing import Any
 
 from policy.canonical import canonical_bytes, sha256_hex
-from policy.json_levels import levels
-from policy.sensitive import SENSITIVE
-
-SINGLY = 100
-"""Up to so many members of an array are hashed by themselves, those of a longer one as a whole."""
-_SENSITIVE = re.compile("|".join(SENSITIVE))
+from policy.sensitive import is_sensitive
 
 
 def redact(value: Any, secret: bytes | None, key: str = "") -> Any:  # noqa: ANN401  any JSON value
@@ -21,7 +15,7 @@ def redact(value: Any, secret: bytes | None, key: str = "") -> Any:  # noqa: ANN
     installation's own, would only hide them from the lazy. None: as rows before 2026-12 were
     written. Applies at any depth; members of an array take the array's key.
     """
-    return _redacted(value, secret, sensitive=_SENSITIVE.search(key.lower()) is not None)
+    return _redacted(value, secret, sensitive=is_sensitive(key))
 
 
 def _redacted(
@@ -30,7 +24,7 @@ def _redacted(
     *,
     sensitive: bool,
 ) -> Any:  # noqa: ANN401  any JSON value
-    if isinstance(value, list) and not (sensitive and _count(value) > SINGLY):
+    if isinstance(value, list):
         return [_redacted(member, secret, sensitive=sensitive) for member in value]
     if sensitive and value is not None:
         return f"redacted:{_digest(value, secret)}"
@@ -43,8 +37,3 @@ def _digest(value: Any, secret: bytes | None) -> str:  # noqa: ANN401  any JSON 
     if secret is None:
         return sha256_hex(value)
     return hmac.new(secret, canonical_bytes(value), hashlib.sha256).hexdigest()
-
-
-def _count(array: list[Any]) -> int:
-    """Return how many members an array has, those of arrays in it included."""
-    return sum(len(inner) for level in levels(array) for inner in level.arrays)

@@ -13,6 +13,7 @@ from policy.audit.chain import GENESIS, Event
 from policy.audit.checkpoint import SignedCheckpoint
 from policy.canonical import canonical_bytes
 from policy.dossier.verifier import FORMAT, MANIFEST, SIGNATURE, Member, archive
+from policy.evidence.variants import Redaction
 from policy.model import Frozen
 
 PACKET, INVOICE = "dossier.pdf", "invoice.pdf"
@@ -39,11 +40,21 @@ class Place(NamedTuple):
 
 
 class EvidenceFile(NamedTuple):
-    """An evidence item (E), with its bytes or the reason why they are left out."""
+    """An evidence item (E), with its bytes or the reason why they are left out.
+
+    With a redaction the bytes are those of the redacted copy.
+    """
 
     item: Mapping[str, Any]
     content: bytes | None
     missing: str | None
+    redaction: Redaction | None = None
+
+    @property
+    def content_type(self) -> str | None:
+        """What the bytes were declared to be."""
+        declared: str | None = self.item["content_type"]
+        return self.redaction.content_type if self.redaction else declared
 
 
 class Record(Frozen):
@@ -173,10 +184,15 @@ def _evidence(evidence: Sequence[EvidenceFile]) -> list[Member]:
     for number, each in enumerate(evidence, start=1):
         name = None
         if each.content is not None:
-            extension = EXTENSIONS.get(each.item["content_type"] or "", "bin")
-            name = f"evidence/{number:03d}-{each.item['id']}.{extension}"
+            extension = EXTENSIONS.get(each.content_type or "", "bin")
+            variant = "-redacted" if each.redaction else ""
+            name = f"evidence/{number:03d}-{each.item['id']}{variant}.{extension}"
             files.append(Member(name, each.content))
-        listed.append({**each.item, "member": name, "missing": each.missing})
+        entry = {**each.item, "member": name, "missing": each.missing}
+        if each.redaction:
+            copy = each.redaction.model_dump(exclude={"evidence_item_id"})
+            entry |= {"member": None, "redaction": {**copy, "member": name}}
+        listed.append(entry)
     return [_json("evidence.json", listed), *files]
 
 

@@ -284,8 +284,23 @@ class _Contents:
                 digest = hashlib.sha256(self._files[item["member"]]).hexdigest()
                 if len(item["checksum"] or "") == 64 and item["checksum"].lower() != digest:  # noqa: PLR2004
                     raise BadItemError(item["member"], "it is not the evidence that was recorded")
-        included = sum(item["member"] is not None for item in items)
+            if item.get("redaction"):
+                self._check_redaction(name, item["redaction"])
+        included = sum((item.get("redaction") or item)["member"] is not None for item in items)
         return {"evidence_items": len(items), "evidence_files": included}
+
+    def _check_redaction(self, name: str, redaction: Mapping[str, Any]) -> None:
+        told = {
+            (row["payload"].get("uri"), row["payload"].get("sha256"))
+            for row in self._rows
+            if row["tool_name"] == "evidence.redact"
+        }
+        if (redaction["uri"], redaction["sha256"]) not in told:
+            raise BadItemError(name, "no audit row names its redacted copy")
+        member = redaction["member"]
+        content = b"" if member is None else self._files[member]
+        if member is not None and hashlib.sha256(content).hexdigest() != redaction["sha256"]:
+            raise BadItemError(member, "it is not the redacted copy that was recorded")
 
 
 def _naming(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

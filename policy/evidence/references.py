@@ -1,6 +1,8 @@
 """Evidence references: which of them resolve, and which are invalid (contract 9.4, 9.5)."""
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -8,7 +10,29 @@ from policy.evidence.model import Evidence, LookUp
 from policy.rules.bundle import EvidenceRules
 from policy.values import parse_uuid
 
+STORE_SCHEMES = frozenset({"s3", "minio"})
 _SHA256_DIGITS = 64
+
+
+class Place(NamedTuple):
+    """Where an object is."""
+
+    bucket: str
+    key: str
+
+    @property
+    def normal_key(self) -> str:
+        """The key as a path: stores and what stands before them treat its other spellings alike."""
+        return posixpath.normpath(f"/{self.key}").lstrip("/")
+
+
+def place_of(uri: str) -> Place | None:
+    """Return where a reference into an object store leads, None for any other."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme.lower() not in STORE_SCHEMES:
+        return None
+    bucket, _, key = rest.partition("/")
+    return Place(bucket, key)
 
 
 def resolvable(rules: EvidenceRules, uri: str) -> bool:
@@ -18,7 +42,9 @@ def resolvable(rules: EvidenceRules, uri: str) -> bool:
         host = parts.hostname
     except ValueError:
         return False
-    return parts.scheme in rules.schemes and bool(host) and parts.path not in {"", "/"}
+    place = place_of(uri)
+    is_empty = parts.path in {"", "/"} or (place is not None and not place.normal_key)
+    return parts.scheme in rules.schemes and bool(host) and not is_empty
 
 
 def invalid_references(

@@ -1,14 +1,17 @@
 """The re-check of the anchored log: every row against the log, every checkpoint against both."""
 
+import hashlib
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-import orjson
+from botocore.exceptions import ClientError
 
 from policy.audit.chain import TABLE, Fault
 from policy.audit.checkpoint import (
     OBJECT_PREFIX,
+    Checkpoint,
     LogCheck,
     SignedCheckpoint,
     fault_of,
@@ -17,7 +20,8 @@ from policy.audit.checkpoint import (
 )
 from records.audit.signing_keys import SigningKeys
 from records.audit.verification import reading
-from runtime.objects.vault import VAULT_FAULTS, Vault
+from runtime.objects.s3 import NOT_FOUND, status
+from runtime.objects.vault import VAULT_FAULTS, Vault, Version
 from runtime.postgres.pool import Connection
 
 BATCH_ROWS = 5000
@@ -34,37 +38,66 @@ SELECT a.id, a.ticket_id FROM audit_events a
    AND NOT EXISTS (SELECT FROM proof.queue q WHERE q.audit_event_id = a.id)
  ORDER BY a.created_at, a.id
 """
-STORED = "SELECT number FROM proof.stored_checkpoints ORDER BY number"
+WAITING = """
+SELECT count(*), min(a.created_at) FROM proof.queue q JOIN audit_events a ON a.id = q.audit_event_id
+ WHERE a.created_at < now() - $1::interval
+"""
+COPY_LIMIT = timedelta(minutes=15)
+"""How long a row may wait to be anchored, and a checkpoint for its copy."""
 
 
 @dataclass
 class LogVerification:
-    """One re-check. Without `vault` the copies in the object store are not looked at."""
+    """One re-check. Without `vault` the copies in the object store are not looked at.
+
+    `known` are roots that somebody kept, by the number of their checkpoint.
+    """
 
     url: str
     keys: SigningKeys
     vault: Vault | None
+    known: Mapping[int, str] = field(default_factory=dict)
     rows: int = 0
     checkpoints: int = 0
+    newest: Checkpoint | None = None
     seconds: float = 0.0
 
     async def faults(self) -> AsyncIterator[Fault]:
-        """Yield what is missing, changed, replaced or badly signed."""
+        """Yield what is missing, changed, replaced, late or badly signed."""
         began = time.monotonic()
+        try:  # before the snapshot: what is listed was committed before it was stored
+            held = await self.vault.versions(OBJECT_PREFIX) if self.vault else []
+        except VAULT_FAULTS as error:
+            yield fault_of(None, f"the object store cannot be asked: {error}")
+            return
         async with reading(self.url) as conn:
             signed = [read_checkpoint(row) for row in await conn.fetch(CHECKPOINTS)]
             self.checkpoints = len(signed)
+            self.newest = signed[-1].checkpoint if signed else None
+            for fault in self._known(signed):
+                yield fault
             async for fault in self._log(conn, signed):
                 yield fault
             for row in await conn.fetch(FORGOTTEN):
                 problem = "it was never anchored and is not about to be"
                 yield Fault(TABLE, str(row["id"]), _text(row["ticket_id"]), problem)
-            stored = {row["number"] for row in await conn.fetch(STORED)}
+            count, since = await conn.fetchrow(WAITING, COPY_LIMIT) or (0, None)
+        if count and self.vault:  # of a restored copy, without its store, nobody anchors the rest
+            yield fault_of(None, f"{count} rows wait to be anchored, the oldest since {since}")
         self.seconds = time.monotonic() - began
         if self.vault is not None:
-            kept = [each for each in signed if each.checkpoint.number in stored]
-            async for fault in self._copies(self.vault, signed, kept):
-                yield fault
+            try:
+                async for fault in self._copies(self.vault, signed, held):
+                    yield fault
+            except VAULT_FAULTS as error:
+                yield fault_of(None, f"the object store cannot be asked: {error}")
+
+    def _known(self, signed: list[SignedCheckpoint]) -> Iterator[Fault]:
+        """Hold the roots that somebody kept against those that are there."""
+        roots = {each.checkpoint.number: each.checkpoint.root_hash for each in signed}
+        for number, root in self.known.items():
+            if roots.get(number) != root:
+                yield fault_of(number, "it does not have the root that was kept of it")
 
     async def _log(self, conn: Connection, signed: list[SignedCheckpoint]) -> AsyncIterator[Fault]:
         check = LogCheck(self.keys.verifies, signed)
@@ -84,24 +117,38 @@ class LogVerification:
             yield fault
 
     async def _copies(
-        self, vault: Vault, signed: list[SignedCheckpoint], kept: list[SignedCheckpoint]
+        self, vault: Vault, signed: list[SignedCheckpoint], held: list[Version]
     ) -> AsyncIterator[Fault]:
-        """Compare the copies, newest first: each binds all before it, so one that fits ends it."""
-        last = signed[-1].checkpoint.number if signed else 0
-        try:
-            for key in await vault.keys_after(OBJECT_PREFIX, object_key(last)):
-                yield fault_of(None, f"the object store holds {key}, the database does not")
-            first_bad = None
-            for each in reversed(kept):
-                found = await vault.read(object_key(each.checkpoint.number))
-                if orjson.loads(found) == each.shape():
-                    break
-                first_bad = each.checkpoint.number
-        except VAULT_FAULTS as error:
-            yield fault_of(None, f"the object store cannot be asked: {error}")
-            return
-        if first_bad is not None:
-            yield fault_of(first_bad, "it is not the one that the object store holds")
+        """Demand one copy of each checkpoint, never written twice, equal to it; and no other."""
+        versions: dict[str, list[Version]] = {}
+        for version in held:
+            versions.setdefault(version.key, []).append(version)
+        late = datetime.now(UTC) - COPY_LIMIT
+        for each in signed:
+            number = each.checkpoint.number
+            mine = versions.pop(object_key(number), [])
+            if len(mine) > 1:
+                yield fault_of(number, f"the object store holds {len(mine)} versions of it")
+            if mine and not await _is_copy(vault, mine[-1], each.document()):
+                yield fault_of(number, "it is not the one that the object store holds")
+            if not mine and each.checkpoint.created_at < late:
+                yield fault_of(number, "the object store holds no copy of it")
+        for key in versions:
+            yield fault_of(None, f"the object store holds {key}, the database does not")
+
+
+async def _is_copy(vault: Vault, version: Version, document: bytes) -> bool:
+    """Whether a version is this document; only one whose entity tag does not say so is read."""
+    if not version.etag:
+        return False
+    if version.etag == hashlib.md5(document, usedforsecurity=False).hexdigest():
+        return True
+    try:
+        return await vault.read(version.key, version.version_id) == document
+    except ClientError as error:
+        if status(error) == NOT_FOUND:
+            return False
+        raise
 
 
 def _changed(index: int, event_id: str, ticket_id: str | None, stored_hash: str | None) -> Fault:

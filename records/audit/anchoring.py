@@ -51,11 +51,17 @@ VALUES ($1, $2, $3, $4) ON CONFLICT (number) DO NOTHING
 log = structlog.get_logger()
 
 
+class ForkedLogError(Exception):
+    """The log in the database is not the one that was signed before."""
+
+
 class Anchoring:
     """Anchors what is due. Any number of processes may: the database lets one do it at a time.
 
     A checkpoint is committed before it goes to the object store, so an outage there only delays
-    the copy. `vault` is None without an object store.
+    the copy. `vault` is None without an object store. Nothing is signed that would contradict what
+    was: where the store has the next name already, or the last checkpoint is not ours, the log
+    was cut or replaced, and `ForkedLogError` ends every turn until somebody has looked.
     """
 
     def __init__(self, pool: Pool, keys: SigningKeys, vault: Vault | None) -> None:
@@ -65,9 +71,9 @@ class Anchoring:
 
     async def turn(self) -> None:
         """Anchor what is due and bring every checkpoint to the object store."""
-        while await self.anchor():
-            pass
         await self.store()
+        while await self.anchor():
+            await self.store()
 
     async def anchor(
         self, due_rows: int = DUE_ROWS, due_age: timedelta = DUE_AGE
@@ -80,13 +86,15 @@ class Anchoring:
             last = await conn.fetchrow(LAST)
             hashes = [bytes.fromhex(row["hash"]) for row in rows]
             size, peaks = (last["tree_size"], last["peaks"]) if last else (0, [])
+            await self._must_continue(last)
             grown = await asyncio.to_thread(extend, size, peaks, hashes)
             signed = self._signed(last, grown)
             ids = [row["audit_event_id"] for row in rows]
             await conn.execute(ADD_ENTRIES, size, ids, hashes)
             await _record(conn, grown, signed)
         checkpoint = signed.checkpoint
-        log.info("audit.anchored", number=checkpoint.number, rows=checkpoint.tree_size - size)
+        rows_added = checkpoint.tree_size - size
+        log.info("audit.anchored", rows=rows_added, **checkpoint.body())
         return checkpoint
 
     async def store(self) -> None:
@@ -100,13 +108,33 @@ class Anchoring:
             number = signed.checkpoint.number
             try:
                 kept = await self._vault.keep(object_key(number), signed.document(), MEDIA_TYPE)
-            except (TakenError, *VAULT_FAULTS) as error:
+            except TakenError as error:
+                raise ForkedLogError(f"checkpoint {number}: {error} is another one") from error
+            except VAULT_FAULTS as error:
                 log.warning("audit.checkpoint_not_stored", number=number, reason=repr(error))
                 return
             async with self._pool.acquire() as conn:
                 await conn.execute(
                     ADD_STORED, number, kept.uri, kept.version_id, kept.retention_until
                 )
+
+    async def _must_continue(self, last: asyncpg.Record | None) -> None:
+        """Raise `ForkedLogError` unless the next checkpoint follows all that were ever signed."""
+        number = 1
+        if last is not None:
+            signed, number = read_checkpoint(last), last["number"] + 1
+            body, signature = signed.checkpoint, bytes.fromhex(signed.signature)
+            if not self._keys.verifies(body.key_id, signature, body.message):
+                raise ForkedLogError(f"checkpoint {body.number} is not signed by a key of ours")
+        if self._vault is None:
+            return
+        try:
+            held = await self._vault.versions(object_key(number))
+        except VAULT_FAULTS as error:
+            log.warning("audit.store_not_asked", number=number, reason=repr(error))
+            return
+        if held:
+            raise ForkedLogError(f"the object store holds checkpoint {number} already")
 
     def _signed(self, last: asyncpg.Record | None, grown: Extension) -> SignedCheckpoint:
         key_id = self._keys.signing_id

@@ -10,9 +10,7 @@ from policy.model import ActorType, Frozen
 from runtime.postgres.pool import Connection
 
 LOCK = "SELECT *, redaction_key() FROM lock_chain($1, $2)"
-APPEND = """
-INSERT INTO audit_events SELECT r.* FROM jsonb_populate_record(NULL::audit_events, $1) r
-"""
+APPEND = "SELECT append_event($1)"
 
 
 class Author(Frozen):

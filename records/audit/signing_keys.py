@@ -7,12 +7,14 @@ from typing import Final, NamedTuple, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import SecretStr
 
 from runtime.environment import ConfigurationError
 from runtime.key_ring import key_bytes, read_ring
 from runtime.settings import Settings
 
 VARIABLE: Final = "DISPATCH_SIGNING_KEYS"
+DOSSIERS: Final = "DISPATCH_DOSSIER_KEYS"
 PUBLIC: Final = "public:"
 
 
@@ -31,12 +33,12 @@ class SigningKeys:
     public: Mapping[str, Ed25519PublicKey]
 
     @classmethod
-    def read(cls, entries: Iterable[str]) -> Self:
+    def read(cls, entries: Iterable[str], variable: str = VARIABLE) -> Self:
         """Return the ring of `id:key` and, for keys that only verify, `id:public:key` entries.
 
         Keys are base64 of 32 bytes. Raises `ConfigurationError`, which never repeats a key.
         """
-        keys = read_ring(VARIABLE, entries, _key)
+        keys = read_ring(variable, entries, _key)
         private = {name: key for name, key in keys.items() if isinstance(key, Ed25519PrivateKey)}
         public = {
             name: key.public_key() if isinstance(key, Ed25519PrivateKey) else key
@@ -76,10 +78,26 @@ class SigningKeys:
 
 
 def signing_keys(settings: Settings) -> SigningKeys | None:
-    """Return the configured keys, None if nothing is signed; raises `ConfigurationError`."""
-    if settings.signing_keys is None:
-        return None
-    return SigningKeys.read(settings.signing_keys.get_secret_value().split(","))
+    """Return the keys of checkpoints, None if none are signed; raises `ConfigurationError`."""
+    return _read(settings.signing_keys, VARIABLE)
+
+
+def dossier_keys(settings: Settings) -> SigningKeys | None:
+    """Return the keys of dossiers, else those of checkpoints; raises `ConfigurationError`.
+
+    They are apart so that a gateway, which signs dossiers, cannot sign a state of the audit log.
+    """
+    return _read(settings.dossier_keys, DOSSIERS) or signing_keys(settings)
+
+
+def public_keys(settings: Settings) -> list[str]:
+    """Return every configured key as others may know it; raises `ConfigurationError`."""
+    rings = (signing_keys(settings), dossier_keys(settings))
+    return list(dict.fromkeys(entry for ring in rings if ring for entry in ring.public_entries()))
+
+
+def _read(keys: SecretStr | None, variable: str) -> SigningKeys | None:
+    return SigningKeys.read(keys.get_secret_value().split(","), variable) if keys else None
 
 
 def _key(text: str) -> Ed25519PrivateKey | Ed25519PublicKey:

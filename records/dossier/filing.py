@@ -10,6 +10,7 @@ from contracts.statements import SET_TENANT
 from policy.canonical import canonical_bytes
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
+from records.audit.appending import lock_chain
 from records.dossier.builder import Dossiers
 from records.dossier.papers import NotDrawnError
 from runtime.objects.vault import VAULT_FAULTS, TakenError, Vault
@@ -18,7 +19,16 @@ from runtime.postgres.pool import Connection, Pool
 LEASE = timedelta(minutes=5)
 MEDIA_TYPE = "application/zip"
 
-CLAIM = "SELECT ticket_id, tenant_id FROM proof.claim_dossier($1)"
+# An attempt that ended its process, or that never ended, is not told from one that waits its turn
+# again: it is counted when it begins.
+MOST_DECODING_ATTEMPTS = 3
+
+CLAIM = "SELECT ticket_id, tenant_id, attempt FROM proof.lease_dossier($1)"
+EXCUSE = "SELECT proof.excuse_dossier($1)"
+# Redacted since the snapshot: what was built shows too much.
+OUTDATED = """
+SELECT EXISTS (SELECT FROM redactions_of($1) WHERE evidence_item_id <> ALL ($2::uuid[]))
+"""
 FINISH = "SELECT proof.finish_dossier($1)"
 TICKET = "SELECT * FROM tickets WHERE id = $1"
 RECORD = """
@@ -53,37 +63,49 @@ class Filing:
             pass
 
     async def file(self) -> UUID | None:
-        """File one dossier and return its ticket, None if nothing is due."""
+        """File one dossier and return its ticket, None if nothing is due.
+
+        After a few attempts that came to no end it is filed without pictures, and says so.
+        """
         async with self._pool.acquire() as conn:
             claimed = await conn.fetchrow(CLAIM, LEASE)
         if claimed is None:
             return None
         ticket_id: UUID = claimed["ticket_id"]
         try:
-            await self._file(ticket_id, claimed["tenant_id"])
-        except (TakenError, NotDrawnError, *VAULT_FAULTS) as error:
+            decode = claimed["attempt"] <= MOST_DECODING_ATTEMPTS
+            await self._file(ticket_id, claimed["tenant_id"], decode=decode)
+        except NotDrawnError as error:  # an attempt that counts
+            log.warning("dossier.not_drawn", ticket_id=str(ticket_id), reason=repr(error))
+        except (TakenError, *VAULT_FAULTS) as error:
             log.warning("dossier.not_filed", ticket_id=str(ticket_id), reason=repr(error))
+            async with self._pool.acquire() as conn:
+                await conn.execute(EXCUSE, ticket_id)
         return ticket_id
 
-    async def _file(self, ticket_id: UUID, tenant_id: str) -> None:
+    async def _file(self, ticket_id: UUID, tenant_id: str, *, decode: bool) -> None:
         snapshot = self._pool.acquire()
         async with snapshot as conn, conn.transaction(isolation="repeatable_read", readonly=True):
             await conn.execute(SET_TENANT, tenant_id)
             ticket = await _ticket(conn, ticket_id)
-            found = await self._dossiers.gather(conn, ticket)
+            found = await self._dossiers.gather(conn, ticket, None)
         if found is None:
             raise LookupError("a closed ticket has audit rows")
-        content = await self._dossiers.build(ticket, *found)
+        content = await self._dossiers.build(ticket, *found, decode=decode)
         digest = hashlib.sha256(content).hexdigest()
         key = f"dossiers/{tenant_id}/{ticket_id}/{digest}.zip"
         kept = await self._vault.keep(key, content, MEDIA_TYPE)
         async with self._pool.acquire() as conn, conn.transaction():
-            await conn.execute(SET_TENANT, tenant_id)
+            await lock_chain(conn, tenant_id, ticket_id)
+            redacted = [each.item.id for each in found[1] if each.redaction]
+            if await conn.fetchval(OUTDATED, ticket_id, redacted):
+                return
             place = (kept.uri, kept.version_id, kept.retention_until)
             key_id = self._dossiers.keys.signing_id
             await conn.execute(RECORD, ticket_id, *place, digest, len(content), key_id)
             await conn.execute(FINISH, ticket_id)
-        log.info("dossier.filed", ticket_id=str(ticket_id), size_bytes=len(content))
+        size_bytes = len(content)
+        log.info("dossier.filed", ticket_id=str(ticket_id), size_bytes=size_bytes, pictures=decode)
 
 
 async def _ticket(conn: Connection, ticket_id: UUID) -> Ticket:

@@ -9,10 +9,10 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, NextPageTemplate, PageTemplate
 
-from policy.dossier.manifest import EvidenceFile, Record
+from policy.dossier.manifest import Record
 from records.dossier import sections
 from records.dossier.style import ACCENT, BAND, LINE, MUTED, REGULAR, STRONG, plain
-from records.dossier.tiles import pictures
+from records.dossier.thumbnails import Picture
 from records.dossier.wording import Clock, words
 
 MARGIN = 16 * mm
@@ -25,12 +25,11 @@ def page_size(country: str) -> tuple[float, float]:
     return LETTER if country.upper() in LETTER_COUNTRIES else A4
 
 
-def render_packet(record: Record, files: Sequence[EvidenceFile]) -> bytes:
+def render_packet(record: Record, shown: Sequence[Picture]) -> bytes:
     """Return the PDF."""
     clock = Clock(record.site["timezone"])
     size = page_size(record.site["country"])
     width = size[0] - 2 * MARGIN
-    shown = pictures(files)
     story: list[Flowable] = [
         NextPageTemplate("further"),
         *sections.overview(record, clock, width),

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from policy.dossier.manifest import EvidenceFile, Record
+from policy.dossier.manifest import Record
+from records.dossier.thumbnails import Picture
 
 # `-I`: neither the environment nor the working directory decides what runs.
 DRAWER = (sys.executable, "-I", "-m", "records.dossier.papers")
@@ -62,9 +63,9 @@ class Papers:
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
         self._turns = Turns(AT_ONCE, most_waiting)
 
-    async def packet(self, record: Record, files: Sequence[EvidenceFile]) -> bytes:
+    async def packet(self, record: Record, shown: Sequence[Picture]) -> bytes:
         """Return the PDF of a dossier's packet."""
-        return await self._drawn("packet", record, files)
+        return await self._drawn("packet", record, shown)
 
     async def invoice(
         self, invoice: Mapping[str, Any], site: Mapping[str, Any], account: Mapping[str, Any]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from contracts.statements import EVIDENCE
+from contracts.statements import EVIDENCE, REDACTIONS
 from policy.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from policy.audit.merkle import Span, Tree, inclusion_spans, leaf_hash, wanted_spans
 from policy.audit.shape import timeline_shape
@@ -15,7 +15,8 @@ from policy.closeout.packet import requirements
 from policy.deadlines.report import sla_shape
 from policy.dossier.manifest import Place, Record
 from policy.evidence.model import Evidence
-from policy.model import Ticket
+from policy.evidence.variants import Readable, Redaction, readable
+from policy.model import Role, Ticket
 from policy.rules.bundle import Bundle
 from policy.ticket.facts import CompletionContext, TicketFacts
 from policy.ticket.shape import ticket_shape
@@ -82,11 +83,12 @@ COMPLETIONS = ("tech.complete", "closeout.candidate", "dispatch.manual_bypass")
 
 
 async def gather(
-    conn: Connection, bundle: Bundle, ticket: Ticket
-) -> tuple[Record, list[Evidence]] | None:
+    conn: Connection, bundle: Bundle, ticket: Ticket, role: Role | None
+) -> tuple[Record, Sequence[Readable]] | None:
     """Return the record of a ticket that the connection's tenant may see, and its evidence.
 
-    None if nothing was recorded of it.
+    It is what `role` may read; None is whoever may come to see it. The answer is None if nothing
+    was recorded of it.
     """
     subject = ticket.id
     rows = await conn.fetch(EVENTS, subject)
@@ -96,11 +98,13 @@ async def gather(
     events = [timeline_shape(dict(row)) | {"hash": row["hash"]} for row in rows]
     indexes = [row["log_index"] for row in rows]
     checkpoint, places = await prove(conn, [index for index in indexes if index is not None])
-    evidence = [Evidence(**row) for row in await conn.fetch(EVIDENCE, subject)]
+    items = [Evidence(**row) for row in await conn.fetch(EVIDENCE, subject)]
+    redactions = [Redaction(**row) for row in await conn.fetch(REDACTIONS, subject)]
+    evidence = readable(role, items, redactions)
     hashes = {event["policy_bundle_sha256"] for event in events}
     bundles = {row["sha256"]: row["document"] for row in await conn.fetch(BUNDLES, list(hashes))}
     completion = _completion(events)
-    facts = await _facts(conn, ticket, now, evidence, completion)
+    facts = await _facts(conn, ticket, now, items, completion)
     gate = run_gate(bundle, facts, stored_attempt(completion, needed=False), all_uris=True)
     record = Record(
         ticket=ticket_shape(bundle, ticket, now, await _clock(conn, ticket, always=False)),

@@ -1,6 +1,6 @@
 """The sections of the packet, each from the record alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reportlab.lib.units import mm
@@ -21,7 +21,8 @@ from records.dossier.style import (
     section,
     side_by_side,
 )
-from records.dossier.tiles import Pictures, is_signature, tile
+from records.dossier.thumbnails import Picture
+from records.dossier.tiles import is_signature, tile
 from records.dossier.wording import Clock, duration, happened, words
 
 ACROSS = 3
@@ -153,12 +154,12 @@ def checklist(record: Record, width: float) -> list[Flowable]:
     )
 
 
-def evidence(shown: Pictures, clock: Clock, width: float) -> list[Flowable]:
+def evidence(shown: Sequence[Picture], clock: Clock, width: float) -> list[Flowable]:
     """Show every item with its picture and its fingerprint."""
     if not shown:
         return []
     side = width / ACROSS
-    tiles: list[Flowable | str] = [tile(file, small, clock, side - 4 * mm) for file, small in shown]
+    tiles: list[Flowable | str] = [tile(each, clock, side - 4 * mm) for each in shown]
     tiles += [""] * (-len(tiles) % ACROSS)
     rows = [tiles[at : at + ACROSS] for at in range(0, len(tiles), ACROSS)]
     table = Table(rows, colWidths=[side] * ACROSS)
@@ -175,13 +176,13 @@ def evidence(shown: Pictures, clock: Clock, width: float) -> list[Flowable]:
     return section("Evidence", table)
 
 
-def signatures(record: Record, shown: Pictures, clock: Clock, width: float) -> list[Flowable]:
+def signatures(
+    record: Record, shown: Sequence[Picture], clock: Clock, width: float
+) -> list[Flowable]:
     """Show who signed for the work, or tell why nobody did."""
-    signed = [pair for pair in shown if is_signature(pair[0].item)]
+    signed = [each for each in shown if is_signature(each.file.item)]
     reason = (record.completion or {}).get("no_signature_reason")
-    parts: list[Flowable] = [
-        tile(file, small, clock, width / 2, height=24 * mm) for file, small in signed
-    ]
+    parts: list[Flowable] = [tile(each, clock, width / 2, height=24 * mm) for each in signed]
     if reason:
         parts.append(card([("No signature was taken, because", reason)], width))
     if not parts:

@@ -1,50 +1,46 @@
 """Small pictures of evidence, for the packet only."""
 
-import warnings
-from io import BytesIO
-from tempfile import TemporaryFile
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
-
+from policy.dossier.manifest import EvidenceFile
+from policy.evidence.sniffing import HEAD_BYTES, sniffed_type
 from policy.rules.bundle import ImageRules
-from records.evidence.inspection import inspected
+from records.evidence.inspection import TYPES, Blank, Decoder
 
 SIDE_PIXELS = 560
-QUALITY = 78
-MOST_PIXELS = 120_000_000
-PICTURES = frozenset({"image/jpeg", "image/png", "image/webp"})
-HEIC = "image/heic"
-HEIC_RULES = ImageRules(max_bytes=0, max_pixels=40_000_000, thumbnail_pixels=SIDE_PIXELS)
+BECAUSE = {
+    Blank.TOO_LARGE: "It is too large to be shown here.",
+    Blank.UNREADABLE: "It could not be shown as a picture.",
+    Blank.GIVEN_UP: "It is not shown: too many pictures could not be, or took too long.",
+}
 
 
-def thumbnail(content: bytes, content_type: str | None) -> bytes | None:
-    """Return a JPEG, upright and without metadata; None for what is no picture we can show."""
-    if content_type == HEIC:
-        return _of_heic(content)
-    if content_type is not None and content_type not in PICTURES:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return _shrunk(content)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+class Picture(NamedTuple):
+    """An evidence file with its small picture, or with the reason why a picture has none."""
+
+    file: EvidenceFile
+    small: bytes | None
+    notice: str | None
 
 
-def _shrunk(content: bytes) -> bytes | None:
-    with Image.open(BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as picture:
-        if picture.width * picture.height > MOST_PIXELS:
-            return None
-        picture.draft("RGB", (SIDE_PIXELS, SIDE_PIXELS))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-    upright.thumbnail((SIDE_PIXELS, SIDE_PIXELS))
-    small = BytesIO()
-    upright.save(small, "JPEG", quality=QUALITY)
-    return small.getvalue()
+def pictures(
+    files: Sequence[EvidenceFile], rules: ImageRules, *, decode: bool = True
+) -> Sequence[Picture]:
+    """Return each file with a JPEG of what it shows; without `decode` with a notice instead."""
+    with Decoder(rules.model_copy(update={"thumbnail_pixels": SIDE_PIXELS})) as decoder:
+        return [_picture(file, decoder if decode else None) for file in files]
 
 
-def _of_heic(content: bytes) -> bytes | None:
-    with TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        return inspected(file, HEIC, HEIC_RULES)[1]
+def _picture(file: EvidenceFile, decoder: Decoder | None) -> Picture:
+    """Return one picture; what the first bytes show is the type that a decoder is given."""
+    content = file.content or b""
+    content_type = sniffed_type(content[:HEAD_BYTES])
+    if content_type not in TYPES or file.content_type not in {None, content_type}:
+        return Picture(file, None, None)
+    if decoder is None:
+        return Picture(file, None, BECAUSE[Blank.GIVEN_UP])
+    small = decoder.show(content_type, len(content), lambda pipe: pipe.write(content)).thumbnail
+    if isinstance(small, bytes):
+        return Picture(file, small, None)
+    return Picture(file, None, BECAUSE[small])

@@ -1,6 +1,6 @@
 """Evidence as tiles: a small picture, what it is, and its fingerprint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -11,30 +11,21 @@ from reportlab.platypus import Flowable, Image, Table, TableStyle
 from policy.closeout.gate import SIGNATURE_KEY
 from policy.dossier.manifest import EvidenceFile
 from records.dossier.style import CODE, LABEL, LINE, SMALL, TINT, says
-from records.dossier.thumbnails import thumbnail
+from records.dossier.thumbnails import Picture
 from records.dossier.wording import Clock, words
 
 PICTURE_HEIGHT = 38 * mm
 EXCERPT = 160
-Pictures = Sequence[tuple[EvidenceFile, bytes | None]]
-
-
-def pictures(files: Sequence[EvidenceFile]) -> Pictures:
-    """Return each file with its small picture, if it has one."""
-    return [
-        (file, thumbnail(file.content, file.item["content_type"]) if file.content else None)
-        for file in files
-    ]
 
 
 def tile(
-    file: EvidenceFile,
-    small: bytes | None,
+    picture: Picture,
     clock: Clock,
     width: float,
     height: float = PICTURE_HEIGHT,
 ) -> Table:
     """Return an evidence item as a tile: its picture, when it was taken, its fingerprint."""
+    file, small, notice = picture
     item = file.item
     title = item["metadata"].get("evidence_key") or item["kind"]
     digest = item["checksum"] or "no checksum was recorded"
@@ -43,8 +34,7 @@ def tile(
         says(f"{words(item['kind'].lower())}, {clock.show(item['created_at'])}", SMALL),
         says(f"SHA-256 {digest}" if len(digest) == 64 else digest, CODE),  # noqa: PLR2004
     ]
-    if file.missing:
-        said.append(says(file.missing, SMALL))
+    said += [says(text, SMALL) for text in (file.missing, notice) if text]
     table = Table(
         [[_picture(file, small, width, height)], [said]], colWidths=[width], hAlign="LEFT"
     )
@@ -80,7 +70,7 @@ def _picture(file: EvidenceFile, small: bytes | None, width: float, height: floa
 
 
 def _excerpt(file: EvidenceFile) -> Flowable:
-    kind = file.item["content_type"] or file.item["kind"]
+    kind = file.content_type or file.item["kind"]
     if kind == "text/plain" and file.content:
         text = file.content[: 4 * EXCERPT].decode(errors="replace")
         return says(text if len(text) <= EXCERPT else f"{text[:EXCERPT]}...", SMALL)

@@ -1,7 +1,6 @@
 """What the store holds under the key of an upload, as far as finalizing must know it (7.10)."""
 
 import hashlib
-import tempfile
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,7 +10,7 @@ from policy.evidence.sniffing import HEAD_BYTES, sniffed_type
 from policy.evidence.uploads import derived_key
 from policy.rules.bundle import EvidenceRules
 from records.evidence import multipart
-from records.evidence.inspection import TYPES, inspected
+from records.evidence.inspection import Decoder
 from runtime.objects.checksums import base64_of_hex, hex_of_base64
 from runtime.objects.s3 import NOT_FOUND, pinned, read_whole, status
 
@@ -58,16 +57,14 @@ def with_inspection(
 
     No decoder takes bytes that do not begin like their type.
     """
-    images = rules.images
-    is_image = upload.content_type in TYPES and stored.sniffed_type == upload.content_type
-    if not is_image or upload.size_bytes > images.max_bytes:
+    if not upload.content_type.startswith("image/") or stored.sniffed_type != upload.content_type:
         return stored
     place: Any = {"Bucket": upload.bucket, "Key": upload.object_key, **pinned(stored.version_id)}
-    with tempfile.TemporaryFile() as file:
-        read_whole(client, place, file)
-        file.seek(0)
-        seen, thumbnail = inspected(file, upload.content_type, images)
-    if thumbnail:
+    with Decoder(rules.images) as decoder:
+        seen, thumbnail = decoder.show(
+            upload.content_type, upload.size_bytes, lambda file: read_whole(client, place, file)
+        )
+    if isinstance(thumbnail, bytes):
         seen["thumbnail"] = _keep(client, upload, thumbnail)
     return stored.model_copy(update={"inspection": seen})
 

@@ -1,13 +1,16 @@
-"""Decodes one image in a process of its own: hostile bytes may kill it, and nothing else.
+"""Decodes images in a process of its own: hostile bytes may kill it, and nothing else.
 
-`python -m records.evidence.decoding TYPE MAX_PIXELS THUMBNAIL_PIXELS` reads the image from standard
-input, a file, and writes what it shows as a line of JSON, then a JPEG thumbnail if it can be made.
+`python -m records.evidence.decoding MAX_PIXELS THUMBNAIL_PIXELS` reads one image after the other
+from standard input: a line with its type and its size in bytes, then the bytes. It answers with
+what the image shows as a line of JSON, then the size of a JPEG thumbnail on a line and the JPEG.
+The size is 0 for an image that cannot be read, -1 for one that is too large to be decoded.
 """
 
 import io
 import json
 import resource
 import sys
+import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,11 +23,11 @@ FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "imag
 QUALITY = 80
 COORDINATE_DIGITS = 6
 CPU_SECONDS = 10
-MEMORY_BYTES = 768 << 20
-"""Twice what a HEIC of 40 million pixels takes; with the worker beside it still below 1 GiB."""
+"""For one image."""
+MEMORY_BYTES = 512 << 20
+"""Above what 40 million pixels take, but for a WebP with transparency; it goes without."""
 LIMITS = {
     resource.RLIMIT_AS: MEMORY_BYTES,
-    resource.RLIMIT_CPU: CPU_SECONDS,
     resource.RLIMIT_FSIZE: 0,
     resource.RLIMIT_CORE: 0,
 }
@@ -32,20 +35,40 @@ LIMITS = {
 
 def main() -> None:
     """Decode within the limits of a process that serves nothing else."""
-    content_type, max_pixels, thumbnail_pixels = sys.argv[1:]
+    max_pixels, thumbnail_pixels = map(int, sys.argv[1:])
     for limit, value in LIMITS.items():
         with suppress(ValueError, OSError):  # not every system knows every limit
             resource.setrlimit(limit, (value, value))
     warnings.simplefilter("ignore")  # of huge images, which are not decoded
-    image_format = FORMATS[content_type]
-    if image_format == "HEIF":
+    with suppress(ImportError):
         _register_heif()
     out = sys.stdout.buffer
-    with Image.open(sys.stdin.buffer, formats=[image_format]) as image:
-        out.write(json.dumps(_seen(image)).encode() + b"\n")
-        out.flush()  # whatever comes of the rest
-        if image.width * image.height <= int(max_pixels):
-            out.write(_thumbnail(image, int(thumbnail_pixels)))
+    while head := sys.stdin.buffer.readline():
+        content_type, size_bytes = head.split()
+        content = io.BytesIO(sys.stdin.buffer.read(int(size_bytes)))
+        _limit_cpu()
+        size_bytes, thumbnail = 0, b""
+        # An image that cannot be read has no thumbnail, and the next one is read all the same.
+        with (
+            suppress(Exception),
+            Image.open(content, formats=[FORMATS[content_type.decode()]]) as image,
+        ):
+            out.write(json.dumps(_seen(image)).encode())
+            out.flush()  # whatever comes of the rest
+            if _is_small(image, max_pixels, thumbnail_pixels):
+                thumbnail = _thumbnail(image, thumbnail_pixels)
+                size_bytes = len(thumbnail)
+            else:
+                size_bytes = -1
+        out.write(b"\n%d\n%s" % (size_bytes, thumbnail))
+        out.flush()
+
+
+def _limit_cpu() -> None:
+    """Give the next image its share of processor time."""
+    ends = int(time.process_time()) + CPU_SECONDS + 1
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (ends, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
 def _register_heif() -> None:
@@ -62,13 +85,34 @@ def _seen(image: Image.Image) -> dict[str, Any]:
     return seen
 
 
-def _thumbnail(image: Image.Image, pixels: int) -> bytes:
-    image.draft("RGB", (2 * pixels, 2 * pixels))  # a JPEG is decoded at a fraction of its size
-    image.thumbnail((pixels, pixels))
-    upright = ImageOps.exif_transpose(image).convert("RGB")
+def _is_small(image: Image.Image, max_pixels: int, thumbnail_pixels: int) -> bool:
+    """Whether so many pixels may be decoded; a JPEG is decoded at a fraction of its size."""
+    image.draft("RGB", (2 * thumbnail_pixels, 2 * thumbnail_pixels))
+    return image.width * image.height <= max_pixels
+
+
+def _thumbnail(image: Image.Image, thumbnail_pixels: int) -> bytes:
+    """Return a JPEG, upright, transparency on white, without metadata."""
+    small = _coloured(image)
+    small.thumbnail((thumbnail_pixels, thumbnail_pixels))
+    if small.mode == "RGBA":
+        ground = Image.new("RGBA", small.size, "white")
+        ground.alpha_composite(small)
+        ground.info = small.info
+        small = ground
     written = io.BytesIO()
-    upright.save(written, "JPEG", quality=QUALITY)
+    ImageOps.exif_transpose(small).convert("RGB").save(written, "JPEG", quality=QUALITY)
     return written.getvalue()
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    """Return an image in colours that can be averaged, with alpha if anything shines through."""
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    if image.mode == mode:
+        return image
+    if image.mode.startswith("I"):  # 16 bits of grey, of which a conversion would keep the lowest
+        return image.point(lambda value: value / 256).convert("L").convert("RGB")
+    return image.convert(mode)
 
 
 def _taken(exif: Image.Exif) -> dict[str, Any]:

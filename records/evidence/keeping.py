@@ -3,11 +3,13 @@
 import mimetypes
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from policy.evidence.model import SignedPart, Upload
+from policy.evidence.references import place_of
 from policy.values import truncate_to_milliseconds
 from records.evidence import multipart
 from runtime.objects.checksums import base64_of_hex
@@ -27,12 +29,18 @@ if TYPE_CHECKING:  # the stubs are a development dependency
 
 T = TypeVar("T")
 PREFIX = "evidence/"
-KEY_BYTES = 1024
-"""The longest key that a store takes."""
+NO_BUCKET = "NoSuchBucket"
 
 
 class StoreUnavailableError(Exception):
     """The store is not configured, or did not answer."""
+
+
+class Unread(StrEnum):
+    """Why an object could not be read although the store answers."""
+
+    NOT_FOUND = "OBJECT_NOT_FOUND"
+    REFUSED = "OBJECT_UNREADABLE"
 
 
 class Link(NamedTuple):
@@ -64,7 +72,7 @@ class EvidenceVault:
 
     async def link(self, uri: str, version_id: str | None, name: str, seconds: int) -> Link:
         """Return a link to download one version; the browser saves it under `name`."""
-        signer, place = self._s3.signer, place_of(uri)
+        signer, place = self._s3.signer, _named(uri)
         if signer is None:
             raise StoreUnavailableError
         expires_at = truncate_to_milliseconds(datetime.now(UTC) + timedelta(seconds=seconds))
@@ -84,11 +92,11 @@ class EvidenceVault:
             expires_at = truncate_to_milliseconds(datetime.now(UTC) + timedelta(seconds=seconds))
             numbers = range(1, len(upload.part_sizes) + 1)
             there = multipart.parts_there(client, upload) if upload.multipart_id else None
-            received = _is_there(client, place_of(upload.uri))
+            received = _is_there(client, _named(upload.uri))
             have = frozenset(numbers if received else there or ())
             missing: tuple[SignedPart, ...] = ()
             if sign and signer is not None and there is not None and not received:
-                named = {**place_of(upload.uri), "UploadId": upload.multipart_id or ""}
+                named = {**_named(upload.uri), "UploadId": upload.multipart_id or ""}
                 missing = tuple(
                     multipart.sign_part(signer, named, number, size, seconds)
                     for number, size in zip(numbers, upload.part_sizes, strict=True)
@@ -98,26 +106,15 @@ class EvidenceVault:
 
         return await self._asked(ask)
 
-    async def read(self, uri: str, version_id: str | None) -> Reading | None:
-        """Return what is stored, read as a whole; None if nothing is, or can be, under the uri."""
-
-        def read(client: "S3Client") -> Reading | None:
-            place = place_of(uri)
-            if not 0 < len(place["Key"].encode()) <= KEY_BYTES:  # a client may write any uri
-                return None
-            try:
-                return read_whole(client, {**place, **pinned(version_id)})
-            except ClientError as error:
-                if status(error) == NOT_FOUND:
-                    return None
-                raise
-
-        return await self._asked(read)
+    async def read(self, uri: str, version_id: str | None) -> Reading | Unread:
+        """Return what is stored, read as a whole, or why it cannot be."""
+        place = {**_named(uri), **pinned(version_id)}
+        return await self._asked(lambda client: _read(client, place))
 
     async def set_hold(self, uri: str, version_id: str | None, *, on: bool) -> None:
         """Place or release the store's legal hold on one version."""
         held: Any = {"Status": "ON" if on else "OFF"}
-        where: Any = {**place_of(uri), **pinned(version_id)}
+        where: Any = {**_named(uri), **pinned(version_id)}
         await self._asked(lambda client: client.put_object_legal_hold(**where, LegalHold=held))
 
     async def put(
@@ -139,7 +136,7 @@ class EvidenceVault:
 
     async def remove(self, uri: str) -> bool:
         """Remove every version under a uri; return False where the store's lock keeps one."""
-        return await self._asked(lambda client: _remove(client, place_of(uri)))
+        return await self._asked(lambda client: _remove(client, _named(uri)))
 
     async def abort_stale(self, before: datetime) -> int:
         """Abort every upload in parts that began before an instant; return how many those were.
@@ -158,15 +155,39 @@ class EvidenceVault:
             raise StoreUnavailableError(type(error).__name__) from error
 
 
-def place_of(uri: str) -> dict[str, str]:
-    """Return bucket and key of a uri of the store."""
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    return {"Bucket": bucket, "Key": key}
-
-
 def file_name(stem: str, content_type: str | None) -> str:
     """Return a name that a download is saved under."""
     return stem + (mimetypes.guess_extension(content_type or "") or ".bin")
+
+
+def _named(uri: str) -> dict[str, str]:
+    """Return bucket and key of a reference into the store, as its client takes them."""
+    place = place_of(uri)
+    if place is None:
+        raise ValueError("no reference into an object store")
+    return {"Bucket": place.bucket, "Key": place.key}
+
+
+def _read(client: "S3Client", place: Any) -> Reading | Unread:  # noqa: ANN401  arguments
+    """Read an object, twice if need be.
+
+    What is refused while its bucket answers is no outage: a client may write any reference, and
+    none may keep the others from being read.
+    """
+    for _ in range(2):
+        try:
+            return read_whole(client, place)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") == NO_BUCKET:
+                raise
+            if status(error) == NOT_FOUND:
+                return Unread.NOT_FOUND
+        except ParamValidationError:
+            return Unread.NOT_FOUND
+        except BotoCoreError:
+            pass
+        client.head_bucket(Bucket=place["Bucket"])
+    return Unread.REFUSED
 
 
 def _is_there(client: "S3Client", place: Any) -> bool:  # noqa: ANN401  arguments of the client
@@ -181,7 +202,13 @@ def _is_there(client: "S3Client", place: Any) -> bool:  # noqa: ANN401  argument
 
 def _remove(client: "S3Client", place: dict[str, str]) -> bool:
     free = True
-    for version in _versions(client, place):
+    try:
+        versions = list(_versions(client, place))
+    except ClientError as error:
+        if status(error) != NOT_FOUND:
+            raise
+        return True  # the bucket itself is gone
+    for version in versions:
         try:
             client.delete_object(**version)
         except ClientError as error:

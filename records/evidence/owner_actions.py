@@ -38,6 +38,12 @@ INSERT INTO evidence_redactions (ticket_id, evidence_item_id, uri, object_versio
                                  size_bytes, sha256, reason, created_by, audit_event_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
+# What was filed of the ticket holds the original; the store's lock keeps it for its time.
+FILE_ANEW = """
+WITH filed AS (DELETE FROM closeout_dossiers WHERE ticket_id = $1 RETURNING ticket_id, tenant_id)
+INSERT INTO proof.dossier_queue (ticket_id, tenant_id) SELECT ticket_id, tenant_id FROM filed
+ON CONFLICT DO NOTHING
+"""
 ROLE = "operator"
 
 
@@ -85,7 +91,10 @@ class EvidenceActions:
         await self._vault.set_hold(item["uri"], item["object_version_id"], on=False)
 
     async def redact(self, evidence_id: UUID, path: Path) -> str:
-        """Store a redacted copy beside the original and return its uri."""
+        """Store a redacted copy beside the original and return its uri.
+
+        A dossier that was filed already is filed anew, with the copy.
+        """
         item = await self._item(evidence_id)
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         with path.open("rb") as file:
@@ -100,6 +109,7 @@ class EvidenceActions:
             *(item["ticket_id"], item["id"], uri, version, content_type, size_bytes, digest),
             *(self._operator.reason, self._operator.name, event),
         )
+        await self._conn.execute(FILE_ANEW, item["ticket_id"])
         return uri
 
     async def _item(self, evidence_id: UUID) -> Mapping[str, Any]:

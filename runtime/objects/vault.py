@@ -5,10 +5,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from policy.evidence.references import place_of
 from runtime.environment import RetentionMode
 from runtime.objects.s3 import s3_client
 from runtime.settings import Settings
@@ -40,6 +41,14 @@ class Kept:
     retention_until: datetime | None
 
 
+class Version(NamedTuple):
+    """One version of an object; a delete marker has no `etag`, which else may be the bytes' MD5."""
+
+    key: str
+    version_id: str
+    etag: str
+
+
 class Vault:
     """The configured bucket, for objects that are never replaced."""
 
@@ -55,9 +64,14 @@ class Vault:
         return await asyncio.to_thread(self._keep, key, content, content_type)
 
     def key_of(self, uri: str) -> str | None:
-        """Return the key that a reference has in this bucket, None if it leads elsewhere."""
-        prefix = f"s3://{self.bucket}/"
-        return uri.removeprefix(prefix) if uri.startswith(prefix) else None
+        """Return the key that a reference has in this bucket.
+
+        None if it leads elsewhere, or may: a key with `..` in it is another to whoever resolves it.
+        """
+        place = place_of(uri)
+        if place is None or place.bucket != self.bucket or place.key != place.normal_key:
+            return None
+        return place.key
 
     async def read(
         self, key: str, version_id: str | None = None, most_bytes: int | None = None
@@ -65,9 +79,9 @@ class Vault:
         """Return an object's bytes; raises `TooLargeError` or what is in `VAULT_FAULTS`."""
         return await asyncio.to_thread(self._read, key, version_id, most_bytes)
 
-    async def keys_after(self, prefix: str, key: str) -> list[str]:
-        """Return the first stored keys that come after `key`."""
-        return await asyncio.to_thread(self._keys_after, prefix, key)
+    async def versions(self, prefix: str) -> list[Version]:
+        """Return all versions and delete markers under a prefix; of a key the newest is first."""
+        return await asyncio.to_thread(self._versions, prefix)
 
     @cached_property
     def client(self) -> "S3Client":
@@ -125,9 +139,17 @@ class Vault:
                 raise TooLargeError(key)
             return body.read()
 
-    def _keys_after(self, prefix: str, key: str) -> list[str]:
-        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, StartAfter=key)
-        return [each["Key"] for each in found.get("Contents", [])]
+    def _versions(self, prefix: str) -> list[Version]:
+        found: list[Any] = []
+        pages = self.client.get_paginator("list_object_versions")
+        for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+            # Times are whole seconds: within one, a marker came after what it hides.
+            found += [*page.get("DeleteMarkers", []), *page.get("Versions", [])]
+        found.sort(key=lambda each: each["LastModified"], reverse=True)
+        return [
+            Version(each["Key"], each["VersionId"], each.get("ETag", "").strip('"'))
+            for each in found
+        ]
 
 
 def open_vault(settings: Settings) -> Vault | None:

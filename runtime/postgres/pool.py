@@ -19,11 +19,13 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 QueryObserver: TypeAlias = Callable[[LoggedQuery], None]
 
 APPLICATION_ROLE = "dispatch_app"
+"""The role of worker and relay."""
+GATEWAY_ROLE = "dispatch_gateway"
+"""The role of the gateway, which may less."""
 
 CONNECT_TIMEOUT_SECONDS = 5
 COMMAND_TIMEOUT_SECONDS = 30
 SESSION_SETTINGS = {
-    "role": APPLICATION_ROLE,
     "timezone": "UTC",
     # A stopped process must not keep a ticket locked.
     "idle_in_transaction_session_timeout": "30s",
@@ -66,10 +68,11 @@ async def create_pool(
     url: str,
     *,
     max_size: int,
+    role: str = APPLICATION_ROLE,
     application_name: str = "dispatch",
     on_query: QueryObserver | None = None,
 ) -> Pool:
-    """Return a pool of connections in the application role; it connects on first use.
+    """Return a pool of connections in a role of the application; it connects on first use.
 
     jsonb columns and parameters are Python objects. `url` is a postgres:// or postgresql:// one.
     `on_query` is told of every query that has ended.
@@ -90,18 +93,22 @@ async def create_pool(
         command_timeout=COMMAND_TIMEOUT_SECONDS,
         max_cached_statement_lifetime=0,
         max_inactive_connection_lifetime=0,  # else every release sets a timer
-        server_settings={**SESSION_SETTINGS, "application_name": application_name},
+        server_settings={**SESSION_SETTINGS, "role": role, "application_name": application_name},
     )
 
 
 async def listening_connection(
-    url: str, *, application_name: str = "dispatch-outcomes"
+    url: str, *, role: str = APPLICATION_ROLE, application_name: str = "dispatch-outcomes"
 ) -> Connection:
-    """Return a connection of its own to LISTEN on, in the application role."""
+    """Return a connection of its own to LISTEN on, in a role of the application."""
     return await asyncpg.connect(
         url,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        server_settings={**SESSION_SETTINGS, "application_name": application_name},
+        server_settings={
+            **SESSION_SETTINGS,
+            "role": role,
+            "application_name": application_name,
+        },
     )
 
 
@@ -151,7 +158,7 @@ async def assert_application_role(conn: Connection) -> None:
     if found := [fault for fault, present in faults.items() if present]:
         raise ApplicationRoleError(
             f"role {row['name']} {' and '.join(found)}; the application must run as "
-            f"{APPLICATION_ROLE} and nothing more"
+            f"{APPLICATION_ROLE} or {GATEWAY_ROLE} and nothing more"
         )
 
 

@@ -113,6 +113,7 @@ class LayoutBuilder:
         self._env.setdefault("DISPATCH_TEMPORAL_NAMESPACE", _DEFAULT_NAMESPACE)
         self._env.setdefault("DISPATCH_TEMPORAL_TASK_QUEUE", _DEFAULT_TASK_QUEUE)
         self._env.setdefault("DISPATCH_SIGNING_KEYS", self._secrets.signing_key)
+        self._env.setdefault("DISPATCH_DOSSIER_KEYS", self._secrets.dossier_key)
         if not self._environ.get("NODE_ENV"):
             self._env.setdefault("DISPATCH_ENV", "development")
         if self._env.keys().isdisjoint(_AUTH_KEYS):
@@ -165,12 +166,19 @@ class LayoutBuilder:
         if PartName.WORKER in wanted:
             own.append(applications.worker_part(self._log("worker"), self._env))
         if PartName.API in wanted:
-            own.append(applications.api_part(self._log("api"), self._env))
+            own.append(applications.api_part(self._log("api"), self._gateways()))
         if PartName.WORKER in wanted and self._is_on("DISPATCH_SMS_ENABLED"):
             own.append(applications.relay_part(self._log("relay"), self._env))
         if PartName.API in wanted and self._is_on("DISPATCH_WORKER_ENABLED"):
             own.append(applications.automation_part(self._log("automation"), self._env))
         return tuple(own)
+
+    def _gateways(self) -> Mapping[str, str]:
+        """Return the environment of the gateway: its own login, and no key of the audit log."""
+        env = {name: text for name, text in self._env.items() if name != "DISPATCH_SIGNING_KEYS"}
+        if self._postgres is not None:
+            env["DISPATCH_DATABASE_URL"] = self._postgres.gateway_url
+        return env
 
     def _is_on(self, variable: str) -> bool:
         try:

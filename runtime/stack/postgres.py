@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from runtime.postgres.pool import APPLICATION_ROLE, Connection
+from runtime.postgres.pool import APPLICATION_ROLE, GATEWAY_ROLE, Connection
 from runtime.stack.files import private_folder, write_private
 from runtime.stack.part import Account, Part, StackError, spawn, with_log
 from runtime.stack.ports import LOOPBACK
@@ -19,6 +19,7 @@ from runtime.stack.state import StackSecrets
 DATABASE = "dispatch"
 OWNER_ROLE = "dispatch_owner"
 LOGIN_ROLE = "dispatch"
+GATEWAY_LOGIN = "dispatch_api"
 _ADMIN_ROLE = "postgres"
 _ROOT_BECOMES = "nobody"  # Postgres refuses to run as root
 _INITDB_OPTIONS = (
@@ -31,6 +32,11 @@ _INITDB_OPTIONS = (
 )
 _PROBE_TIMEOUT_SECONDS = 5.0
 _CREATE_ROLE = "SELECT format('CREATE ROLE %I LOGIN %s PASSWORD %L', $1::text, $2::text, $3::text)"
+# What lies there belongs to no tenant, and no row-level security sees it.
+NO_LARGE_OBJECTS = (
+    "REVOKE EXECUTE ON FUNCTION lo_creat, lo_create, lo_from_bytea, lo_put, lo_open, lowrite,"
+    " lo_import(text), lo_import(text, oid), lo_export, lo_unlink FROM PUBLIC"
+)
 _HAS_ROLE = "SELECT true FROM pg_roles WHERE rolname = $1"
 _HAS_DATABASE = "SELECT true FROM pg_database WHERE datname = $1"
 
@@ -52,8 +58,13 @@ class PostgresServer:
 
     @property
     def app_url(self) -> str:
-        """The login of the API and the worker: a member of the application role, no more."""
+        """The login of the worker and of tools: a member of the application's roles, no more."""
         return self._url(LOGIN_ROLE, self._secrets.postgres_app_password, DATABASE)
+
+    @property
+    def gateway_url(self) -> str:
+        """The login of the API: a member of the gateway's role, no more."""
+        return self._url(GATEWAY_LOGIN, self._secrets.postgres_gateway_password, DATABASE)
 
     def part(self) -> Part:
         """Return the server as a part."""
@@ -98,7 +109,7 @@ class PostgresServer:
             password_file.unlink()
 
     async def ensure_logins(self) -> None:
-        """Create the owner role with its database, and the application's login role."""
+        """Create the owner role with its database, and the application's logins."""
         connection = await asyncpg.connect(self._admin_url())
         try:
             await _ensure_role(
@@ -107,17 +118,24 @@ class PostgresServer:
             await _ensure_role(
                 connection, LOGIN_ROLE, "NOINHERIT", self._secrets.postgres_app_password
             )
+            await _ensure_role(
+                connection, GATEWAY_LOGIN, "NOINHERIT", self._secrets.postgres_gateway_password
+            )
             if not await connection.fetchval(_HAS_DATABASE, DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER_ROLE}")
         finally:
             await connection.close()
 
-    async def grant_application_role(self) -> None:
-        """Let the application's login become the application role, which the migrations made."""
-        connection = await asyncpg.connect(self._admin_url())
+    async def grant_application_roles(self) -> None:
+        """Let the logins become the roles that the migrations made, and keep no large objects."""
+        admin = self._url(_ADMIN_ROLE, self._secrets.postgres_admin_password, DATABASE)
+        connection = await asyncpg.connect(admin)
         try:
             await connection.execute(
-                f"GRANT {APPLICATION_ROLE} TO {LOGIN_ROLE} WITH INHERIT FALSE, SET TRUE"
+                f"GRANT {APPLICATION_ROLE}, {GATEWAY_ROLE} TO {LOGIN_ROLE}"
+                " WITH INHERIT FALSE, SET TRUE;"
+                f" GRANT {GATEWAY_ROLE} TO {GATEWAY_LOGIN} WITH INHERIT FALSE, SET TRUE;"
+                f" {NO_LARGE_OBJECTS}"
             )
         finally:
             await connection.close()

@@ -166,7 +166,7 @@ class EmbeddedStack:
             tech_id=settings.demo_tech_id,
         )
         if layout.postgres is not None:
-            await layout.postgres.grant_application_role()
+            await layout.postgres.grant_application_roles()
 
     def _started(self) -> Layout:
         if self._layout is None:

@@ -54,10 +54,12 @@ class StackSecrets(BaseModel):
     postgres_admin_password: str = Field(default_factory=lambda: secrets.token_hex(24))
     postgres_owner_password: str = Field(default_factory=lambda: secrets.token_hex(24))
     postgres_app_password: str = Field(default_factory=lambda: secrets.token_hex(24))
+    postgres_gateway_password: str = Field(default_factory=lambda: secrets.token_hex(24))
     s3_access_key_id: str = Field(default_factory=lambda: secrets.token_hex(10).upper())
     s3_secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
     jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
     signing_key: str = Field(default_factory=lambda: new_key("embedded"))
+    dossier_key: str = Field(default_factory=lambda: new_key("embedded-dossiers"))
 
 
 class ClientEnvironment(BaseModel):

@@ -160,6 +160,7 @@ def upload(**fields: Any) -> Upload:  # noqa: ANN401  columns
     """Return the announced upload of seven bytes."""
     columns: dict[str, Any] = {
         "id": UPLOAD,
+        "ticket_id": TICKET,
         "bucket": "evidence",
         "object_key": UPLOAD_KEY,
         "kind": "PHOTO",

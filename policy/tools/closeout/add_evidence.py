@@ -4,8 +4,8 @@ from pydantic import Field
 
 from policy.codes import Code
 from policy.command.effects import Decision, Denial
-from policy.evidence.model import Evidence
-from policy.evidence.references import look_up_failure
+from policy.evidence.model import Evidence, Upload
+from policy.evidence.references import look_up_failure, place_of
 from policy.evidence.shape import evidence_shape
 from policy.evidence.writes import InsertEvidence
 from policy.ticket.case import TicketCase, TicketTool
@@ -24,8 +24,14 @@ class Payload(PayloadModel):
 
 
 def decide(case: TicketCase[Payload]) -> Decision:
-    """Record the reference; with look-ups on it must exist."""
-    payload = case.payload
+    """Record the reference, unless it is an upload of ours that finalizing would judge.
+
+    With look-ups on it must exist.
+    """
+    payload, upload = case.payload, case.facts.upload
+    if upload is not None and upload.evidence_item_id is None and _names(payload.uri, upload):
+        details = {"upload_id": str(upload.id)}
+        return Denial(code=Code.EVIDENCE_UPLOAD_NOT_FINALIZED, details=details)
     metadata = dict(payload.metadata)
     if payload.evidence_key is not None:
         metadata["evidence_key"] = payload.evidence_key
@@ -47,6 +53,14 @@ def decide(case: TicketCase[Payload]) -> Decision:
         audit={"evidence_item_id": str(item.id)},
         writes=(InsertEvidence(**columns),),
         body=evidence_shape(item),
+    )
+
+
+def _names(uri: str, upload: Upload) -> bool:
+    place = place_of(uri)
+    return place is not None and (place.bucket, place.normal_key) == (
+        upload.bucket,
+        upload.object_key,
     )
 
 
@@ -75,4 +89,4 @@ def _look_up_denial(case: TicketCase[Payload], item: Evidence) -> Denial | None:
     )
 
 
-TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.LOOK_UPS}))
+TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.LOOK_UPS, Need.UPLOAD}))

@@ -28,7 +28,7 @@ def decide(case: TicketCase[Payload]) -> Decision:
     """
     upload, stored = case.facts.upload, case.facts.stored
     uri = {"uri": case.payload.uri}
-    if upload is None or upload.abandoned:
+    if upload is None or upload.abandoned or not _is_announced(case, upload):
         return Denial(code=Code.EVIDENCE_UPLOAD_NOT_FOUND, details=uri)
     if upload.evidence_item_id is not None:
         details = {**uri, "evidence_item_id": str(upload.evidence_item_id)}
@@ -53,6 +53,10 @@ def decide(case: TicketCase[Payload]) -> Decision:
         writes=(*inserted, finalized),
         body=evidence_shape(item),
     )
+
+
+def _is_announced(case: TicketCase[Payload], upload: Upload) -> bool:
+    return (upload.ticket_id, upload.uri) == (case.ticket.id, case.payload.uri)
 
 
 def _item(case: TicketCase[Payload], upload: Upload, stored: StoredObject) -> Evidence:

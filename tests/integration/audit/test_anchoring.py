@@ -3,71 +3,27 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
-import orjson
 import pytest
-from botocore.exceptions import ClientError
 
-from policy.audit.chain import Fault
-from policy.audit.checkpoint import object_key
-from records.audit.anchored_log import LogVerification
 from records.audit.anchoring import AT_ONCE, Anchoring
-from records.audit.signing_keys import SigningKeys
-from runtime.key_ring import new_key
-from runtime.objects.vault import TakenError, Vault
+from runtime.objects.vault import Vault
 from runtime.postgres.pool import Connection, Pool
 from runtime.settings import Settings
-from tests.integration.command.command_runner import Runner, build_runner
+from tests.integration.audit.signed_log import KEYS, anchored, faults, tamper
+from tests.integration.command.command_runner import Runner
 from tests.integration.rows import add_audit, add_ticket, count
 from tests.integration.servers.s3_fixture import BUCKET
 
 pytest_plugins = [
     "tests.integration.servers.postgres_fixture",
     "tests.integration.servers.s3_fixture",
+    "tests.integration.audit.signed_log",
 ]
 
-KEYS = SigningKeys.read([new_key("one")])
 AN_HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def runner(pool: Pool, owner: Connection) -> Runner:
-    return await build_runner(pool, owner)
-
-
-@pytest.fixture
-def anchoring(pool: Pool) -> Anchoring:
-    return Anchoring(pool, KEYS, None)
-
-
-@pytest.fixture
-def vault(s3_settings: Settings) -> Vault:
-    """Open a new bucket with Object Lock, because what is locked stays."""
-    empty = Vault(s3_settings, f"log-{uuid4()}")
-    empty.client.create_bucket(Bucket=empty.bucket, ObjectLockEnabledForBucket=True)
-    return empty
-
-
-async def tamper(owner: Connection, statement: str, *values: object) -> None:
-    async with owner.transaction():
-        await owner.execute("SET LOCAL session_replication_role = replica")
-        await owner.execute(statement, *values)
-
-
-async def faults(url: str, vault: Vault | None = None) -> list[Fault]:
-    return [fault async for fault in LogVerification(url, KEYS, vault).faults()]
-
-
-async def anchored(runner: Runner, anchoring: Anchoring) -> UUID:
-    """Make three checkpoints over the rows of one ticket and return its id."""
-    ticket = await runner.scheduled()
-    await anchoring.anchor(*AT_ONCE)
-    for _ in range(2):
-        await runner.add_evidence(ticket)
-        await anchoring.anchor(*AT_ONCE)
-    return ticket
 
 
 async def test_every_row_gets_one_place_in_the_log(
@@ -225,50 +181,6 @@ async def test_the_application_cannot_change_the_log(
         async with pool.acquire() as conn:
             with pytest.raises(Exception, match="permission denied"):
                 await conn.execute(statement)
-
-
-async def test_checkpoints_reach_the_object_store_locked_and_are_compared_with_it(
-    runner: Runner, owner: Connection, database_url: str, vault: Vault
-) -> None:
-    anchoring = Anchoring(runner.pool, KEYS, vault)
-    await anchored(runner, anchoring)
-    await anchoring.store()
-    stored = await owner.fetch("SELECT * FROM proof.stored_checkpoints ORDER BY number")
-    assert [row["number"] for row in stored] == [1, 2, 3]
-    assert all(row["object_version_id"] and row["retention_until"] for row in stored)
-    document = orjson.loads(await vault.read(object_key(3)))
-    assert document["checkpoint"]["number"] == 3
-    assert await faults(database_url, vault) == []
-    with pytest.raises(TakenError):
-        await vault.keep(object_key(3), b"{}", "application/json")
-
-    newer = KEYS.sign(b"another message").signature.hex()
-    await tamper(owner, "UPDATE proof.checkpoints SET signature = $1 WHERE number = 3", newer)
-    problems = [f.problem for f in await faults(database_url, vault)]
-    assert "it is not the one that the object store holds" in problems
-
-    await tamper(owner, "DELETE FROM proof.checkpoints WHERE number = 3")
-    await tamper(owner, "DELETE FROM proof.stored_checkpoints WHERE number = 3")
-    problems = [f.problem for f in await faults(database_url, vault)]
-    assert f"the object store holds {object_key(3)}, the database does not" in problems
-
-
-async def test_a_stored_checkpoint_cannot_be_deleted_and_hiding_it_is_noticed(
-    runner: Runner, owner: Connection, database_url: str, vault: Vault
-) -> None:
-    anchoring = Anchoring(runner.pool, KEYS, vault)
-    await anchored(runner, anchoring)
-    await anchoring.store()
-    version = await owner.fetchval(
-        "SELECT object_version_id FROM proof.stored_checkpoints WHERE number = 3"
-    )
-    client, bucket = vault.client, vault.bucket
-    with pytest.raises(ClientError, match="AccessDenied"):
-        client.delete_object(Bucket=bucket, Key=object_key(3), VersionId=version)
-    # A newer version can hide it, not replace it.
-    client.put_object(Bucket=bucket, Key=object_key(3), Body=b"{}")
-    problems = [fault.problem for fault in await faults(database_url, vault)]
-    assert "it is not the one that the object store holds" in problems
 
 
 async def test_an_unreachable_store_only_delays_the_copies(

@@ -17,6 +17,7 @@ from policy.evidence.model import StoredObject
 from policy.model import Role
 from policy.rules.bundle import load_bundle
 from records.audit.verification import CHECKED_TABLES, BlindRoleError, Scope, Verification
+from runtime.key_ring import new_key
 from runtime.postgres.pool import Connection, Pool
 from tests.integration.audit.tampering import AUDIT, CHANGES, GONE, MADE_UP, TRANSITION
 from tests.integration.command.command_runner import CHECKLIST, WINDOW, Runner, build_runner
@@ -265,11 +266,15 @@ async def test_the_command_prints_the_tampered_row_and_exits_with_1(
 ) -> None:
     ticket = await closed(runner)
     monkeypatch.setenv("DISPATCH_DATABASE_URL", database_url)
-    assert await dispatch(monkeypatch, "verify") == 0
-    assert capsys.readouterr().out.endswith("whole\n")
+    for missing in ("DISPATCH_SIGNING_KEYS", "DISPATCH_S3_BUCKET"):
+        assert await dispatch(monkeypatch, "verify") == 1
+        assert f"{missing} is not set" in capsys.readouterr().err
+        assert await dispatch(monkeypatch, "verify", "--allow-unanchored") == 0
+        assert capsys.readouterr().out.endswith("whole\n")
+        monkeypatch.setenv("DISPATCH_SIGNING_KEYS", new_key("one"))
 
     row_id = await tamper(runner, AUDIT.format("actor_id = 'somebody'"), ticket)
-    assert await dispatch(monkeypatch, "verify") == 1
+    assert await dispatch(monkeypatch, "verify", "--allow-unanchored") == 1
     output = capsys.readouterr().out
     assert f"audit_events {row_id} of ticket {ticket}: seq 3: its hash is not" in output
     assert "TAMPERED" in output

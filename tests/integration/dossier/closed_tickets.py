@@ -11,7 +11,7 @@ import httpx
 from PIL import Image, ImageDraw
 
 from policy.dossier.verifier import read_keys
-from policy.model import Ticket
+from policy.model import Role, Ticket
 from records.audit.anchoring import AT_ONCE, Anchoring
 from records.audit.signing_keys import SigningKeys
 from records.dossier.builder import Dossiers
@@ -115,14 +115,14 @@ async def dossier_of(runner: Runner, settings: Settings, subject: UUID) -> bytes
     return await build(runner.pool, Dossiers(runner.bundle, KEYS, vault_of(settings)), subject)
 
 
-async def build(pool: Pool, dossiers: Dossiers, subject: UUID) -> bytes:
+async def build(pool: Pool, dossiers: Dossiers, subject: UUID, role: Role | None = None) -> bytes:
     """Build a dossier of the default tenant."""
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read"):
         await conn.execute("SELECT set_config('dispatch.tenant', 'default', true)")
         row = await conn.fetchrow("SELECT * FROM tickets WHERE id = $1", subject)
         assert row is not None
         ticket = Ticket(**{name: row[name] for name in Ticket.model_fields})
-        found = await dossiers.gather(conn, ticket)
+        found = await dossiers.gather(conn, ticket, role)
     assert found is not None
     return await dossiers.build(ticket, *found)
 

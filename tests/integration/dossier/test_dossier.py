@@ -1,16 +1,19 @@
 """The dossier of a closed ticket: whole, deterministic, and honest about what it lacks."""
 
 import hashlib
+import resource
 import time
 from collections.abc import Callable
 from uuid import uuid4
 
 import orjson
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from policy.dossier.verifier import verify
 from records.dossier.builder import Dossiers
-from records.dossier.filing import Filing
+from records.dossier.filing import MOST_DECODING_ATTEMPTS, Filing
+from runtime.objects.vault import Kept, Vault
 from runtime.postgres.pool import Connection, Pool
 from runtime.settings import Settings
 from tests.integration.command.command_runner import Runner, build_runner
@@ -26,6 +29,7 @@ from tests.integration.dossier.closed_tickets import (
     required_uploads,
     vault_of,
 )
+from tests.integration.evidence.image_files import plane
 
 pytest_plugins = [
     "tests.integration.servers.postgres_fixture",
@@ -163,3 +167,56 @@ async def test_a_closed_ticket_gets_its_dossier_filed_once_its_rows_are_anchored
     assert hashlib.sha256(stored).hexdigest() == row["sha256"]
     assert row["retention_until"] is not None
     assert verify(stored, PUBLIC)["ticket_id"] == str(ticket)
+
+
+class AbsentVault(Vault):
+    """A store that is out of reach when something shall be kept."""
+
+    async def keep(self, key: str, content: bytes, content_type: str) -> Kept:
+        """Refuse."""
+        raise EndpointConnectionError(endpoint_url=f"{key} {len(content)} {content_type}")
+
+
+async def test_a_dossier_that_ended_its_worker_thrice_is_filed_without_pictures(
+    runner: Runner, s3_settings: Settings, owner: Connection
+) -> None:
+    vault = vault_of(s3_settings)
+    dossiers = Dossiers(runner.bundle, KEYS, vault)
+    ticket = await close_with(runner, s3_settings, required_uploads())
+    await anchor(runner)
+    whole = await dossier_of(runner, s3_settings, ticket)
+    absent = Filing(runner.pool, dossiers, AbsentVault(s3_settings, vault.bucket))
+    for _ in range(MOST_DECODING_ATTEMPTS + 1):  # an outage is no attempt
+        assert await absent.file() == ticket
+        await owner.execute("UPDATE proof.dossier_queue SET next_attempt_at = now()")
+    for attempt in range(1, MOST_DECODING_ATTEMPTS + 1):  # a worker that died told nobody
+        claimed = await owner.fetchrow("SELECT * FROM proof.lease_dossier('0')")
+        assert claimed is not None
+        assert claimed["attempt"] == attempt
+    assert await Filing(runner.pool, dossiers, vault).file() == ticket
+    uri = await owner.fetchval("SELECT uri FROM closeout_dossiers")
+    filed = await vault.read(uri.removeprefix(f"s3://{vault.bucket}/"))
+    assert verify(filed, PUBLIC)["evidence_files"] == verify(whole, PUBLIC)["evidence_files"] == 4
+    assert b"/DCTDecode" in members_of(whole)["dossier.pdf"]
+    assert b"/DCTDecode" not in members_of(filed)["dossier.pdf"]
+
+
+async def test_evidence_that_unfolds_to_half_a_gigabyte_costs_its_picture_only(
+    runner: Runner, s3_settings: Settings, owner: Connection
+) -> None:
+    huge = plane(12_000, 9_984)
+    assert len(huge) < 400_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    more = [Upload("PHOTO", f"huge_{number}", huge, "image/png") for number in range(2)]
+    ticket = await close_with(runner, s3_settings, [*required_uploads(), *more])
+    seen = await owner.fetchval(
+        "SELECT metadata->>'inspection' FROM evidence_items"
+        " WHERE metadata->>'evidence_key' = 'huge_0'"
+    )
+    assert orjson.loads(seen) == {"image": {"width": 12_000, "height": 9_984}}
+    await anchor(runner)
+    vault = vault_of(s3_settings)
+    assert await Filing(runner.pool, Dossiers(runner.bundle, KEYS, vault), vault).file() == ticket
+    dossier = await dossier_of(runner, s3_settings, ticket)
+    assert verify(dossier, PUBLIC)["evidence_files"] == 6
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 128 << 10  # in KiB

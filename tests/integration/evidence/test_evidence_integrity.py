@@ -1,6 +1,7 @@
 """Stored evidence: nobody deletes, swaps or overwrites it unseen; holds and redactions."""
 
 import hashlib
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -9,10 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 from structlog.testing import capture_logs
 
-from activities.evidence.upkeep import EvidenceRates
+from activities.evidence.upkeep import EvidenceRates, StoredEvidenceActivities
 from contracts.evidence import Audited
+from records.evidence.keeping import EvidenceVault, StoreUnavailableError
 from records.evidence.owner_actions import EvidenceActionError
-from tests.integration.evidence.evidence_desk import Desk, pinned, place
+from records.evidence.store import EvidenceStore
+from runtime.settings import Settings
+from tests.integration.evidence.evidence_desk import AT_ONCE, Desk, pinned, place
 from tests.integration.servers.s3_fixture import BUCKET
 
 pytest_plugins = [
@@ -90,11 +94,31 @@ async def test_references_into_our_bucket_are_read_like_uploads(desk: Desk) -> N
 
 async def test_a_reference_that_no_store_can_hold_does_not_stop_the_audit(desk: Desk) -> None:
     ticket = await desk.runner.create()
-    for key in ("", "long" * 400, "with space and \u00fc?a=b#c"):
+    refused = ("..", ".", "../../x", "a/./b", "a/../b")
+    unknown = ("", "long" * 400, "with space and \u00fc?a=b#c", "\x01", "//", "a" * 300)
+    for key in (*refused, *unknown):
         reference = {"kind": "NOTE", "uri": f"s3://{BUCKET}/{key}", "checksum": "a" * 64}
         await desk.runner.done("closeout.add_evidence", reference, ticket)
     await desk.record(ticket, b"whole")
-    assert await desk.care().audit() == Audited(items=4, size_bytes=5, failures=3)
+    for _ in range(2):
+        assert await desk.care().audit() == Audited(items=12, size_bytes=5, failures=11)
+    found = Counter([row["failure"] for row in await desk.runner.rows(FAILED)])
+    assert found == {"OBJECT_UNREADABLE": len(refused), "OBJECT_NOT_FOUND": len(unknown)}
+
+
+async def test_a_store_that_cannot_be_asked_is_no_finding(desk: Desk) -> None:
+    await desk.record(await desk.runner.create(), b"whole")
+    gone = EvidenceStore(
+        Settings.model_validate(
+            {"s3_endpoint_url": "http://127.0.0.1:1", "s3_bucket": BUCKET, "s3_region": "x"}
+            | {"s3_access_key_id": "x", "s3_secret_access_key": "y"}
+        ),
+        desk.runner.bundle.evidence,
+    )
+    care = StoredEvidenceActivities(desk.pool, EvidenceVault(gone.s3), AT_ONCE)
+    with pytest.raises(StoreUnavailableError):
+        await care.audit()
+    assert await desk.runner.rows("SELECT FROM evidence_checks") == []
 
 
 async def test_evidence_swapped_between_tickets_is_refused_and_detected(desk: Desk) -> None:

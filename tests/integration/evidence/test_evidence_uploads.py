@@ -12,6 +12,7 @@ from contracts.evidence import Swept
 from policy.rules.bundle import load_bundle
 from tests.integration.evidence.evidence_desk import LARGE, Desk, pinned, place
 from tests.integration.evidence.image_files import TAKEN, photo
+from tests.integration.servers.s3_fixture import BUCKET
 
 pytest_plugins = [
     "tests.integration.servers.postgres_fixture",
@@ -32,7 +33,7 @@ async def test_a_large_file_comes_in_parts_and_goes_on_after_an_interruption(des
 
     early = await desk.finalize(ticket, signed)
     assert early.error["failure"] == "OBJECT_NOT_FOUND"
-    upload = await upload_of(desk.runner.owner, ticket, signed["uri"])
+    upload = await upload_of(desk.runner.owner, signed["uri"])
     assert upload is not None
     progress = await desk.vault.progress(upload, 60, sign=True)
     assert (progress.received, progress.parts_received) == (False, frozenset({2}))
@@ -134,3 +135,56 @@ async def test_what_nobody_finalized_is_swept_and_cannot_come_back(desk: Desk) -
             desk.client.head_object(**place(signed))
         assert (await desk.finalize(ticket, signed)).code == "EVIDENCE_UPLOAD_NOT_FOUND"
     desk.client.head_object(**pinned(kept))
+
+
+def spellings(uri: str) -> list[str]:
+    """Return a reference as other texts that lead to the same object."""
+    key = uri.removeprefix(f"s3://{BUCKET}/")
+    folder, name = key.rsplit("/", 1)
+    return [
+        uri,
+        f"S3://{BUCKET}/{key}",
+        f"minio://{BUCKET}/{key}",
+        f"s3://{BUCKET}//{key}",
+        f"s3://{BUCKET}/{folder}//{name}",
+        f"s3://{BUCKET}/{folder}/./{name}",
+        f"s3://{BUCKET}/{folder}/../{folder.rsplit('/', 1)[1]}/{name}/",
+    ]
+
+
+async def test_an_upload_that_is_not_finalized_cannot_be_added_by_reference(desk: Desk) -> None:
+    ticket, other = await desk.runner.create(), await desk.runner.create()
+    signed = await desk.upload(ticket, b"never judged")
+    for subject in (ticket, other):
+        for uri in spellings(signed["uri"]):
+            reference = {"kind": "PHOTO", "uri": uri, "evidence_key": KEY}
+            refused = await desk.runner.run("closeout.add_evidence", reference, subject)
+            assert refused.code == "EVIDENCE_UPLOAD_NOT_FINALIZED", uri
+            assert refused.error["upload_id"] == signed["upload_id"]
+    assert (await desk.finalize(ticket, signed)).status == 201
+    reference = {"kind": "PHOTO", "uri": signed["uri"], "evidence_key": KEY}
+    await desk.runner.done("closeout.add_evidence", reference, other)
+
+
+async def test_the_sweep_removes_no_bytes_that_evidence_names(desk: Desk) -> None:
+    ticket, other = await desk.runner.create(), await desk.runner.create()
+    named = [await desk.upload(ticket, b"by reference %d" % number) for number in range(7)]
+    for number, signed in enumerate(named):  # as rows were before such references were refused
+        await desk.runner.owner.execute(
+            "INSERT INTO evidence_items (ticket_id, kind, uri) VALUES ($1, 'PHOTO', $2)",
+            other if number % 2 else ticket,
+            spellings(signed["uri"])[number],
+        )
+    first = await desk.record(ticket, b"the same bytes", evidence_key=KEY)
+    twin = await desk.upload(ticket, b"the same bytes", evidence_key=KEY)
+    assert (await desk.finalize(ticket, twin)).body["id"] == first["id"]
+    reference = {"kind": "PHOTO", "uri": twin["uri"]}
+    await desk.runner.done("closeout.add_evidence", reference, ticket)
+    left = await desk.upload(ticket, b"left behind")
+
+    assert (await desk.care().sweep_uploads()).uploads == 1
+    for signed in (*named, twin):
+        desk.client.head_object(**place(signed))
+    with pytest.raises(ClientError):
+        desk.client.head_object(**place(left))
+    assert await desk.pool.fetch("SELECT * FROM stale_uploads(now() + '1 h', 99)") == []

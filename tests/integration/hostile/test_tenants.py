@@ -153,7 +153,7 @@ async def test_the_application_cannot_write_into_another_tenant(
 ) -> None:
     theirs = await add_ticket(owner, "acme")
     async with tenant(pool, "default") as conn:
-        changed = await conn.execute("UPDATE tickets SET summary = 'x' WHERE id = $1", theirs)
+        changed = await conn.execute("UPDATE tickets SET nte_cents = 1 WHERE id = $1", theirs)
         assert changed == "UPDATE 0"
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
         async with tenant(pool, "default") as conn:

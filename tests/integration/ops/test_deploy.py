@@ -10,7 +10,12 @@ import pytest
 from policy.rules.bundle import load_bundle
 from records.audit.verification import BlindRoleError, Verification
 from runtime.postgres.migrate import migrate
-from runtime.postgres.pool import assert_application_role, create_pool
+from runtime.postgres.pool import (
+    APPLICATION_ROLE,
+    GATEWAY_ROLE,
+    assert_application_role,
+    create_pool,
+)
 from tests.integration.servers.postgres_server import Cluster, start_cluster
 
 README = Path(__file__).parents[3] / "deploy" / "README.md"
@@ -42,13 +47,25 @@ async def test_the_documented_logins_suffice(cluster: Cluster) -> None:
         await conn.execute(statement)
     await conn.close()
 
-    login = cluster.database_url("dispatch", "dispatch_login")
-    pool = await create_pool(login, max_size=1)
-    async with pool.acquire() as application:
-        await assert_application_role(application)
-    await pool.close()
-    with pytest.raises(BlindRoleError):
-        await verify(login)
+    administrator = await asyncpg.connect(cluster.database_url("dispatch"))
+    for statement in statements(2):
+        await administrator.execute(statement)
+    await administrator.close()
+
+    for name, mine, other in (
+        ("dispatch_worker", APPLICATION_ROLE, GATEWAY_ROLE),
+        ("dispatch_api", GATEWAY_ROLE, APPLICATION_ROLE),
+    ):
+        login = cluster.database_url("dispatch", name)
+        pool = await create_pool(login, max_size=1, role=mine)
+        async with pool.acquire() as application:
+            await assert_application_role(application)
+            for statement in (f"SET ROLE {other}", "SELECT lo_create(0)"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await application.execute(statement)
+        await pool.close()
+        with pytest.raises(BlindRoleError):
+            await verify(login)
     assert await verify(cluster.database_url("dispatch", "dispatch_auditor")) == []
     assert await verify(owner) == []
     assert await migrate(owner, load_bundle().pairs) == []

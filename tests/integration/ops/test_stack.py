@@ -126,6 +126,31 @@ async def test_the_application_login_owns_nothing_and_is_no_superuser(
     assert tuple(row) == (False, False, False, False, False, True)
 
 
+def environment_of(pid: int | None) -> dict[str, str]:
+    text = Path(f"/proc/{pid}/environ").read_text("utf-8")
+    return dict(each.split("=", 1) for each in text.split("\0") if "=" in each)
+
+
+async def test_the_gateway_has_its_own_login_and_no_key_of_the_audit_log(
+    stack: EmbeddedStack,
+) -> None:
+    api = await asyncio.to_thread(environment_of, stack.pid(PartName.API))
+    assert "DISPATCH_DOSSIER_KEYS" in api
+    assert "DISPATCH_SIGNING_KEYS" not in api
+    connection = await asyncpg.connect(api["DISPATCH_DATABASE_URL"])
+    try:
+        await connection.execute("SET ROLE dispatch_gateway")
+        for statement in (
+            "SET ROLE dispatch_app",
+            "SELECT proof.take(1, interval '0', 1)",
+            "SELECT lo_create(0)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 async def test_a_second_stack_on_the_same_data_is_refused(
     stack: EmbeddedStack, data_dir: Path
 ) -> None:

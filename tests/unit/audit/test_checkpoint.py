@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from api.main import excess_keys
 from policy.audit.chain import GENESIS, Fault
 from policy.audit.checkpoint import Checkpoint, LogCheck, SignedCheckpoint, extend
-from records.audit.signing_keys import SigningKeys
+from records.audit.signing_keys import SigningKeys, dossier_keys, public_keys
 from runtime.environment import ConfigurationError
 from runtime.key_ring import new_key
+from runtime.settings import Settings
 
 KEYS = SigningKeys.read([new_key("old"), new_key("new")])
 ROWS = [bytes([number]) * 32 for number in range(60)]
@@ -127,3 +129,18 @@ def test_a_retired_key_verifies_but_does_not_sign() -> None:
 def test_a_bad_ring_is_refused_without_repeating_it(entries: list[str], fault: str) -> None:
     with pytest.raises(ConfigurationError, match=fault):
         SigningKeys.read(entries)
+
+
+def test_a_gateway_is_told_of_a_key_that_it_should_not_hold() -> None:
+    own, other = new_key("dossiers"), SigningKeys.read([new_key("log")])
+    settings = Settings.model_validate(
+        {"signing_keys": other.public_entries()[0], "dossier_keys": own}
+    )
+    assert excess_keys(settings) == []
+    dossiers = dossier_keys(settings)
+    assert dossiers is not None
+    assert dossiers.signing_id == "dossiers"
+    assert [entry.split(":")[0] for entry in public_keys(settings)] == ["log", "dossiers"]
+    (told,) = excess_keys(Settings.model_validate({"signing_keys": own}))
+    assert "DISPATCH_SIGNING_KEYS holds a private key" in told
+    assert own.partition(":")[2] not in told

@@ -52,13 +52,8 @@ def test_members_of_an_array_take_the_arrays_key() -> None:
     }
 
 
-def test_a_long_array_under_a_sensitive_key_is_hashed_as_a_whole() -> None:
-    short, long = ["1"] * 100, ["1"] * 101
-    assert redact({"phones": short}) == {"phones": [hashed("1")] * 100}
-    assert redact({"phones": long}) == {"phones": hashed(long)}
-    assert redact({"phones": [["1"] * 60, ["2"] * 60]}) == {
-        "phones": hashed([["1"] * 60, ["2"] * 60])
-    }
+def test_members_of_an_array_are_hashed_singly_however_many_there_are() -> None:
+    assert redact({"phones": ["1"] * 999}) == {"phones": [hashed("1")] * 999}
 
 
 def test_an_object_under_a_sensitive_key_is_hashed_as_a_whole() -> None:

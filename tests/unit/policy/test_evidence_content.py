@@ -2,23 +2,25 @@
 
 import io
 import random
+import resource
 import struct
 import sys
-import tempfile
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from policy.codes import Code
+from policy.dossier.manifest import EvidenceFile
 from policy.evidence.model import StoredObject
 from policy.evidence.sniffing import contradicts, sniffed_type
 from policy.rules.bundle import load_bundle
-from records.dossier.thumbnails import thumbnail as packet_thumbnail
+from records.dossier.thumbnails import BECAUSE, Picture, pictures
 from records.evidence import inspection
-from records.evidence.inspection import inspected
-from tests.integration.evidence.image_files import TAKEN, photo
+from records.evidence.inspection import MOST_FAILURES, Blank, Decoder
+from tests.integration.evidence.image_files import TAKEN, photo, plane, png
 from tests.unit.facts_builder import denied, judge
 from tests.unit.payloads import SHA256
 
@@ -28,10 +30,15 @@ ISO = b"\0\0\0\x18ftyp"
 
 def shown(content: bytes, content_type: str) -> tuple[dict[str, Any], bytes | None]:
     """Return what an image in a file shows."""
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        return inspected(file, content_type, RULES)
+    with Decoder(RULES) as decoder:
+        seen, thumbnail = decoder.show(content_type, len(content), lambda pipe: pipe.write(content))
+        return seen, thumbnail if isinstance(thumbnail, bytes) else None
+
+
+def in_the_packet(*contents: bytes) -> list[Picture]:
+    """Return the pictures that a dossier shows of files of no declared type."""
+    item: Mapping[str, Any] = {"content_type": None}
+    return list(pictures([EvidenceFile(item, content, None) for content in contents], RULES))
 
 
 @pytest.mark.parametrize(
@@ -100,21 +107,15 @@ def test_an_image_shows_its_size_time_and_place_and_gives_a_thumbnail(
 
 
 def test_the_customers_packet_shows_a_heic_too() -> None:
-    small = packet_thumbnail(HEIC, "image/heic")
+    [(_, small, notice)] = in_the_packet(HEIC)
     assert small is not None
+    assert notice is None
     assert Image.open(io.BytesIO(small)).size == (560, 420)
 
 
 def bomb(side: int) -> bytes:
     """Return a PNG that claims to be a square of that many pixels a side."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    rows = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + rows + chunk(b"IEND", b"")
+    return png(side, side, zlib.compress(bytes(1000)))
 
 
 def heic_claiming(side: int) -> bytes:
@@ -185,7 +186,7 @@ def test_a_heic_that_is_cut_or_damaged_gives_a_picture_or_none(content: bytes) -
 def test_a_decoder_that_dies_or_never_ends_costs_the_thumbnail_only(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half = f"import os, signal, sys; print('{{\"image\": 1}}\\nJFIF', flush=True); {end}"
+    half = f"import os, signal, sys; print('{{\"image\": 1}}\\n9\\nJFIF', flush=True); {end}"
     monkeypatch.setattr(inspection, "DECODER", (sys.executable, "-c", half))
     monkeypatch.setattr(inspection, "LIMIT_SECONDS", 1)
     assert shown(HEIC, "image/heic") == ({"image": 1}, None)
@@ -196,3 +197,75 @@ def test_a_decoder_that_cannot_be_started_costs_the_thumbnail_only(
 ) -> None:
     monkeypatch.setattr(inspection, "DECODER", ("/nowhere/python",))
     assert shown(HEIC, "image/heic") == ({}, None)
+
+
+def drawn(mode: str, image_format: str) -> bytes:
+    """Return a signature: a black stroke on a ground that is transparent."""
+    image = Image.new("RGBA", (200, 80), (0, 0, 0, 0))
+    image.paste((0, 0, 0, 255), (20, 36, 180, 44))
+    if mode == "P":
+        image = image.convert("L").convert("P")
+        image.putdata(
+            [1 if 36 <= at // 200 < 44 and 20 <= at % 200 < 180 else 0 for at in range(16_000)]
+        )
+        image.putpalette([0, 0, 0, 0, 0, 0])
+    written = io.BytesIO()
+    transparency = {"transparency": 0} if mode == "P" else {}
+    image.convert(mode).save(written, image_format, **transparency)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format"), [("RGBA", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("RGBA", "WEBP")]
+)
+def test_a_signature_on_transparent_ground_is_black_ink_on_white(
+    mode: str, image_format: str
+) -> None:
+    content = drawn(mode, image_format)
+    _, small = shown(content, f"image/{image_format.lower()}")
+    for thumbnail in (small, in_the_packet(content)[0].small):
+        assert thumbnail is not None
+        seen = Image.open(io.BytesIO(thumbnail)).convert("L")
+        assert seen.getpixel((5, 5)) == 255
+        assert seen.getpixel((100, 40)) == 0
+
+
+def test_sixteen_bits_of_grey_stay_grey() -> None:
+    written = io.BytesIO()
+    Image.new("I;16", (64, 64), 128 << 8).save(written, "PNG")
+    _, small = shown(written.getvalue(), "image/png")
+    assert small is not None
+    assert Image.open(io.BytesIO(small)).getpixel((9, 9)) == (128, 128, 128)
+
+
+PLANE = plane(10_900, 10_900)
+
+
+def test_pictures_that_unfold_to_a_gigabyte_are_named_and_not_decoded() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert len(PLANE) < 1 << 20
+    found = in_the_packet(PLANE, PLANE, photo())
+    assert [each.notice for each in found] == [BECAUSE[Blank.TOO_LARGE]] * 2 + [None]
+    assert found[2].small is not None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_the_largest_picture_that_is_decoded_stays_within_the_limit() -> None:
+    assert RULES.max_pixels == 40_000_000
+    written = io.BytesIO()
+    Image.new("RGBA", (8000, 5000), (9, 9, 9, 90)).save(written, "PNG")
+    for content in (plane(8000, 5000), written.getvalue()):
+        assert in_the_packet(content)[0].small is not None
+
+
+def test_a_decoder_that_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "DECODER", (sys.executable, "-c", "import os; os.abort()"))
+    found = in_the_packet(*[photo()] * 6)
+    died = [BECAUSE[Blank.UNREADABLE]] * MOST_FAILURES
+    assert [each.notice for each in found] == [*died, *[BECAUSE[Blank.GIVEN_UP]] * 3]
+
+
+def test_pictures_that_take_too_long_together_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "ALL_SECONDS", 1e-6)
+    found = in_the_packet(photo(), photo())
+    assert [each.notice for each in found] == [None, BECAUSE[Blank.GIVEN_UP]]

@@ -1,5 +1,6 @@
 """Payloads: whatever a body holds, its refusal stays small and names what is wrong."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -69,10 +70,17 @@ def test_a_list_of_references_is_limited(tool: str, body: dict[str, Any]) -> Non
     assert (details["validation_error_count"], len(details["validation_errors"])) == (1, 1)
 
 
-def test_names_that_would_be_redacted_are_limited() -> None:
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda count: [{f"Phone{number}": number} for number in range(count)],
+        lambda count: {"phones": ["1"] * count},
+        lambda count: {"phones": [["1"] * (count - 1)]},
+    ],
+)
+def test_values_that_would_be_redacted_are_limited(values: Callable[[int], object]) -> None:
     def body(count: int) -> dict[str, Any]:
-        names = [{f"Phone{number}": number} for number in range(count)]
-        return {"customer_confirmation_id": str(HOLD), "extra": names}
+        return {"customer_confirmation_id": str(HOLD), "extra": values(count)}
 
     tool = "schedule.release"
     assert not isinstance(parse_payload(BUNDLE, tool, body(MOST_SENSITIVE)), Denial)

@@ -39,6 +39,23 @@ def test_an_evidence_key_overwrites_that_of_the_metadata() -> None:
 
 
 @pytest.mark.parametrize(
+    "uri",
+    [
+        UPLOAD_URI,
+        UPLOAD_URI.replace("s3", "MINIO", 1),
+        UPLOAD_URI.replace("default/", "default//./x/../"),
+    ],
+)
+def test_an_upload_of_ours_is_no_reference_before_it_is_finalized(uri: str) -> None:
+    payload = {**ITEM, "uri": uri}
+    denial = denied(judge("closeout.add_evidence", payload=payload, look_ups={}))
+    assert denial.code is Code.EVIDENCE_UPLOAD_NOT_FINALIZED
+    assert denial.details == {"upload_id": str(UPLOAD)}
+    done = upload(evidence_item_id=NEW_IDS[1])
+    allowed(judge("closeout.add_evidence", payload=payload, upload=done))
+
+
+@pytest.mark.parametrize(
     ("look_ups", "failure", "message"),
     [
         ({}, "UNSUPPORTED_SCHEME", None),
