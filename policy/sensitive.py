@@ -16,19 +16,19 @@ def is_sensitive(name: str) -> bool:
     return _NAMED.search(name.lower()) is not None
 
 
-def count_sensitive(value: Any) -> int:  # noqa: ANN401  any JSON value
-    """Return how many hashes redaction makes of a value at most: members of arrays count singly."""
-    depths = list(levels(value))
-    names = {name for depth in depths for name in depth.names}
-    sensitive = {name for name in names if is_sensitive(name)}
-    if not sensitive:
-        return 0
-    return sum(
-        _count(each[name]) if type(each[name]) is list else 1
-        for depth in depths
-        for each in depth.objects
-        for name in sensitive.intersection(each)
-    )
+def has_too_many(value: Any) -> bool:  # noqa: ANN401  any JSON value
+    """Whether redaction would leave more hashes of a value; members of arrays count singly."""
+    left = MOST_SENSITIVE
+    for depth in levels(value):
+        names = {name for name in set(depth.names) if is_sensitive(name)}
+        if not names:
+            continue
+        for each in depth.objects:
+            for name in names.intersection(each):
+                left -= _count(each[name]) if type(each[name]) is list else 1
+                if left < 0:
+                    return True
+    return False
 
 
 def _count(array: list[Any]) -> int:

@@ -35,7 +35,7 @@ class OwnHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
-        if scope["type"] == "http" and not self._is_own(scope["method"], Headers(scope=scope)):
+        if scope["type"] == "http" and not self.is_own(scope["method"], Headers(scope=scope)):
             trail = trail_of(Request(scope))
             error = AuthRequiredError(REFUSED)
             trail.error_code, trail.message = error.code, error.message
@@ -43,7 +43,8 @@ class OwnHosts:
         else:
             await self._app(scope, receive, send)
 
-    def _is_own(self, method: str, headers: Headers) -> bool:
+    def is_own(self, method: str, headers: Headers) -> bool:
+        """Whether a request names this gateway alone, and comes from no foreign page."""
         hosts = {host.strip().lower() for host in headers.getlist("host")}
         if len(hosts) != 1 or not self._is_trusted(host := hosts.pop()):
             return False
