@@ -1,13 +1,6 @@
 """What gateway and worker ask of Postgres in the same words."""
 
 SET_TENANT = "SELECT set_config('dispatch.tenant', $1, true)"
-EVIDENCE = """
-SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
-       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
-       immutable_by, immutable_at
-  FROM evidence_items WHERE ticket_id = $1 ORDER BY created_at, id
-"""
-REDACTIONS = "SELECT * FROM redactions_of($1)"
 EXCEPTIONS = """
 SELECT DISTINCT unnest(evidence_keys) AS key FROM evidence_exceptions
  WHERE ticket_id = $1 AND granted_role IN ('qa', 'approver') AND expires_at > now()

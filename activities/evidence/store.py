@@ -1,22 +1,13 @@
-"""What the activities ask of the object store, and looking references up there (contract 9.5)."""
+"""What the activities ask of the object store."""
 
-import asyncio
-from collections.abc import Mapping
 from typing import Protocol
 
-from policy.evidence.model import LookUp, SignedPut, StoredObject, Upload
-
-# All look-ups of one command together; what is not known by then counts as unanswered.
-TOTAL_LIMIT_SECONDS = 20
-UNANSWERED = LookUp(failure="HEAD_TIMEOUT", message="too many references did not answer in time")
+from policy.evidence.model import SignedPut, StoredObject, Upload
+from records.evidence.look_ups import ReferenceStore
 
 
-class ObjectStore(Protocol):
+class ObjectStore(ReferenceStore, Protocol):
     """The configured object store. Outages are values, never exceptions."""
-
-    async def head(self, uri: str, version_id: str | None) -> LookUp:
-        """Return what is stored under `uri`."""
-        ...
 
     async def presign(
         self, key: str, content_type: str, size_bytes: int, sha256: str
@@ -30,18 +21,3 @@ class ObjectStore(Protocol):
         None when the store cannot be asked, or refuses the lock.
         """
         ...
-
-
-async def look_up_all(
-    store: ObjectStore, versions: Mapping[str, str | None]
-) -> Mapping[str, LookUp]:
-    """Return what was found for each uri of `versions`, looked up once each."""
-    tasks = {
-        uri: asyncio.create_task(store.head(uri, version)) for uri, version in versions.items()
-    }
-    if tasks:
-        await asyncio.wait(tasks.values(), timeout=TOTAL_LIMIT_SECONDS)
-    found = {uri: task.result() if task.done() else UNANSWERED for uri, task in tasks.items()}
-    for task in tasks.values():
-        task.cancel()
-    return found

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
-from activities.evidence.rows import STATE, evidence_of, twin_of, upload_of
-from activities.evidence.store import ObjectStore, look_up_all
+from activities.evidence.store import ObjectStore
 from policy.command.effects import Denial
 from policy.command.message import Command
 from policy.command.registry import command_tool
@@ -14,6 +13,8 @@ from policy.evidence.references import pinned_versions
 from policy.evidence.uploads import object_key
 from policy.rules.bundle import Bundle
 from policy.ticket.facts import OUTSIDE, Need
+from records.evidence.look_ups import look_up_all
+from records.evidence.rows import STATE, evidence_of, twin_of, upload_of
 from runtime.postgres.pool import Pool, reading
 
 

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from activities.command.gathering import Found, Gathering
-from activities.evidence.rows import evidence_of, twin_of, upload_of
 from activities.ticket import statements
 from activities.ticket.rosters import Rosters
 from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
@@ -29,6 +28,7 @@ from policy.ticket.facts import (
     PastTransition,
     Snapshot,
 )
+from records.evidence.rows import evidence_of, twin_of, upload_of
 from runtime.postgres.pool import Connection
 
 

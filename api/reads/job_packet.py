@@ -1,8 +1,7 @@
 """The technician's job packet, read from Postgres and, where configured, the object store."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from api.reads.evidence_links import link_url
 from api.reads.ticket import evidence_items, timeline_events
@@ -11,7 +10,7 @@ from api.reads.view import Seen, reading, visible_ticket
 from api.wire.errors import ApiError
 from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
 from policy.autonomy.model import AutonomyRow
-from policy.evidence.model import Evidence, LookUp
+from policy.evidence.model import Evidence
 from policy.evidence.references import pinned_versions
 from policy.evidence.uploads import INSPECTION
 from policy.evidence.variants import Variant
@@ -22,6 +21,7 @@ from policy.rules.bundle import Bundle
 from policy.ticket.binding import binding_denial
 from policy.ticket.facts import CompletionContext, TicketFacts
 from policy.values import format_datetime
+from records.evidence.look_ups import ReferenceStore, look_up_all
 from runtime.postgres.pool import Connection, Pool
 
 SITE = """
@@ -40,16 +40,6 @@ SELECT i.id FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id 
  ORDER BY i.created_at, i.id
 """
 ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
-LOOK_UP_SECONDS = 20
-UNANSWERED = LookUp(failure="HEAD_TIMEOUT", message="The object store did not answer in time.")
-
-
-class ReferenceStore(Protocol):
-    """Where evidence references are looked up."""
-
-    async def head(self, uri: str, version_id: str | None) -> LookUp:
-        """Return what is stored under `uri`; every failure is a value."""
-        ...
 
 
 class JobPackets:
@@ -75,26 +65,15 @@ class JobPackets:
                 thumbnails=await _thumbnails(conn, facts.evidence, ticket),
             )
         if self._bundle.evidence.require_head:
-            facts = facts.model_copy(update={"look_ups": await self._look_ups(facts.evidence)})
+            facts = facts.model_copy(
+                update={"look_ups": await look_up_all(self._store, pinned_versions(facts.evidence))}
+            )
         packet = job_packet(self._bundle, facts, request.actor.actor_role, enclosures)
         return {
             "generated_at": format_datetime(at),
             "actor": actor_shape(request.actor, request.tool),
             "packet": packet,
         }
-
-    async def _look_ups(self, evidence: Sequence[Evidence]) -> Mapping[str, LookUp]:
-        """Return what is stored for each reference, each looked up once."""
-        tasks = {
-            uri: asyncio.create_task(self._store.head(uri, version))
-            for uri, version in pinned_versions(evidence).items()
-        }
-        if tasks:
-            await asyncio.wait(tasks.values(), timeout=LOOK_UP_SECONDS)
-        found = {uri: task.result() if task.done() else UNANSWERED for uri, task in tasks.items()}
-        for task in tasks.values():
-            task.cancel()
-        return found
 
 
 async def _facts(conn: Connection, seen: Seen, role: Role) -> TicketFacts:

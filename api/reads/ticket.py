@@ -8,7 +8,6 @@ from uuid import UUID
 from api.reads.query import encoded, read
 from api.reads.tools import ReadRequest
 from api.reads.view import reading, visible_ticket
-from contracts.statements import REDACTIONS
 from policy.audit.shape import timeline_shape
 from policy.evidence.model import Evidence
 from policy.evidence.shape import evidence_shape
@@ -17,22 +16,19 @@ from policy.model import Role
 from policy.rules.bundle import Bundle
 from policy.ticket.shape import ticket_shape
 from policy.values import parse_datetime, parse_uuid
+from records.audit.rows import EVENT_COLUMNS
+from records.evidence.rows import ITEM_COLUMNS, REDACTIONS
 from runtime.postgres.pool import Connection, Pool
 
-TIMELINE = """
-SELECT id, ticket_id, actor_type::text, actor_id, actor_role, tool_name, request_id,
-       correlation_id, trace_id, before_state::text, after_state::text, payload, created_at,
-       tenant_id, command_id, seq, policy_bundle_sha256, prev_hash, hash
-  FROM audit_events WHERE ticket_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
-"""
-EVIDENCE = """
-SELECT id, ticket_id, kind, uri, checksum, metadata, created_by, created_at, content_type,
-       size_bytes, object_version_id, retention_until, is_immutable, immutable_reason,
-       immutable_by, immutable_at
-  FROM evidence_items
+TIMELINE = f"""
+SELECT {EVENT_COLUMNS} FROM audit_events
+ WHERE ticket_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+"""  # noqa: S608  our own columns
+EVIDENCE = f"""
+SELECT {ITEM_COLUMNS} FROM evidence_items i
  WHERE ticket_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
  ORDER BY created_at, id LIMIT $4
-"""
+"""  # noqa: S608
 UNPAGED = 10_000
 
 

@@ -19,6 +19,7 @@ from policy.evidence.variants import UNREDACTED_READERS, Redaction, Variant, is_
 from policy.model import Actor, Role
 from policy.values import format_datetime, identifier, parse_uuid
 from records.evidence.keeping import Progress, StoreUnavailableError, file_name
+from records.evidence.rows import UPLOAD_COLUMNS
 from runtime.postgres.pool import DATABASE_FAULTS, Connection
 
 UPLOADED = """
@@ -28,11 +29,7 @@ SELECT i.id, i.uri, i.object_version_id, i.content_type, i.size_bytes, i.checksu
                        AND i.uri = 's3://' || u.bucket || '/' || u.object_key
  WHERE i.ticket_id = $1 AND i.id = $2
 """
-UPLOAD = """
-SELECT id, ticket_id, bucket, object_key, kind, evidence_key, content_type, size_bytes, sha256,
-       evidence_item_id, multipart_id, part_bytes, created_at, abandoned_at IS NOT NULL AS abandoned
-  FROM evidence_uploads WHERE ticket_id = $1 AND id = $2
-"""
+UPLOAD = f"SELECT {UPLOAD_COLUMNS} FROM evidence_uploads u WHERE ticket_id = $1 AND id = $2"  # noqa: S608
 
 
 REDACTION = ("uri", "object_version_id", "content_type", "size_bytes", "sha256")

@@ -17,6 +17,7 @@ from policy.audit.custody import check_custody
 from policy.audit.shape import timeline_shape
 from policy.audit.trail import Pair, Trail, check_ticket, check_transitions
 from records.audit.log_checks import LOG_CHECKS, LOST_ROWS
+from records.audit.rows import EVENT_COLUMNS
 from runtime.postgres.pool import CONNECT_TIMEOUT_SECONDS, Connection, DatabaseError
 
 BATCH_ROWS = 2000
@@ -39,22 +40,28 @@ CHECKED_TABLES = (
     "command_log",
     "idempotency_keys",
 )
-_EVENT_COLUMNS = """
-    id, ticket_id, actor_type::text, actor_id, actor_role, tool_name, request_id, correlation_id,
-    trace_id, before_state::text, after_state::text, payload, created_at, tenant_id, command_id,
-    seq, policy_bundle_sha256, prev_hash, hash
-"""
+
+
+class ChainSource(NamedTuple):
+    """Audit events in the order of their chains, and the column that tells one from the next."""
+
+    key: str
+    statement: str
+
+
 TICKET_EVENTS = f"""
-    SELECT {_EVENT_COLUMNS} FROM audit_events
+    SELECT {EVENT_COLUMNS} FROM audit_events
      WHERE ticket_id IS NOT NULL AND ($1::uuid IS NULL OR ticket_id = $1)
        AND ($2::text IS NULL OR tenant_id = $2)
      ORDER BY ticket_id, seq
 """  # noqa: S608  our own columns
 TENANT_EVENTS = f"""
-    SELECT {_EVENT_COLUMNS} FROM audit_events
+    SELECT {EVENT_COLUMNS} FROM audit_events
      WHERE ticket_id IS NULL AND $1::uuid IS NULL AND ($2::text IS NULL OR tenant_id = $2)
      ORDER BY tenant_id, seq
 """  # noqa: S608
+CHAINS = (ChainSource("tenant_id", TENANT_EVENTS),)
+"""The chains of audit events that no ticket owns; a kind of subject with its own adds one."""
 TICKETS = "SELECT id AS ticket_id, state::text FROM tickets WHERE id = ANY ($1)"
 TRANSITIONS = """
     SELECT id, tenant_id, ticket_id, from_state::text, to_state::text, audit_event_id, created_at
@@ -106,6 +113,7 @@ class Verification:
     legal: Collection[Pair]
     scope: Scope = Scope()
     progress: Callable[["Verification"], None] = lambda _: None
+    chains: Sequence[ChainSource] = CHAINS
     rows: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     _named: set[str] = field(default_factory=set)
@@ -137,7 +145,7 @@ class Verification:
         try:
             async for fault in self._ticket_chains(conn):
                 yield fault
-            async for fault in self._tenant_chains(conn):
+            async for fault in self._plain_chains(conn):
                 yield fault
             for fault, witness in await cross_check:
                 if witness not in self._named and witness not in self._torn:
@@ -197,14 +205,15 @@ class Verification:
                 self._torn.add(mine)
         return found
 
-    async def _tenant_chains(self, conn: Connection) -> AsyncIterator[Fault]:
-        tenant, chain = None, ChainCheck()
-        async for batch in self._events(conn, TENANT_EVENTS):
-            for event in batch:
-                if event["tenant_id"] != tenant:
-                    tenant, chain = event["tenant_id"], ChainCheck()
-                for fault in chain.add(event):
-                    yield fault
+    async def _plain_chains(self, conn: Connection) -> AsyncIterator[Fault]:
+        for source in self.chains:
+            owner, chain = None, ChainCheck()
+            async for batch in self._events(conn, source.statement):
+                for event in batch:
+                    if event[source.key] != owner:
+                        owner, chain = event[source.key], ChainCheck()
+                    for fault in chain.add(event):
+                        yield fault
 
     async def _events(self, conn: Connection, statement: str) -> AsyncIterator[list[Event]]:
         cursor = await conn.cursor(statement, self.scope.ticket, self.scope.tenant)

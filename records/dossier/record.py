@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from contracts.statements import EVIDENCE, REDACTIONS
 from policy.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from policy.audit.merkle import Span, Tree, inclusion_spans, leaf_hash, wanted_spans
 from policy.audit.shape import timeline_shape
@@ -21,6 +20,7 @@ from policy.rules.bundle import Bundle
 from policy.ticket.facts import CompletionContext, TicketFacts
 from policy.ticket.shape import ticket_shape
 from policy.values import format_datetime
+from records.evidence.rows import ITEMS, REDACTIONS
 from runtime.postgres.pool import Connection
 
 SITE = """
@@ -98,7 +98,7 @@ async def gather(
     events = [timeline_shape(dict(row)) | {"hash": row["hash"]} for row in rows]
     indexes = [row["log_index"] for row in rows]
     checkpoint, places = await prove(conn, [index for index in indexes if index is not None])
-    items = [Evidence(**row) for row in await conn.fetch(EVIDENCE, subject)]
+    items = [Evidence(**row) for row in await conn.fetch(ITEMS, subject)]
     redactions = [Redaction(**row) for row in await conn.fetch(REDACTIONS, subject)]
     evidence = readable(role, items, redactions)
     hashes = {event["policy_bundle_sha256"] for event in events}

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from activities.evidence.rows import upload_of
 from activities.evidence.upkeep import EvidenceRates
 from contracts.evidence import Swept
 from policy.rules.bundle import load_bundle
+from records.evidence.rows import upload_of
 from tests.integration.evidence.evidence_desk import LARGE, Desk, pinned, place
 from tests.integration.evidence.image_files import TAKEN, photo
 from tests.integration.servers.s3_fixture import BUCKET
