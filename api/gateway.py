@@ -1,7 +1,7 @@
 """What the gateway process owns while it serves, and how a request gets at it."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from starlette.requests import Request
@@ -28,23 +28,36 @@ from runtime.settings import Settings
 
 
 @dataclass(frozen=True)
-class Gateway:
-    """What the process owns while it serves."""
+class Ops:
+    """What operators ask."""
 
-    settings: Settings
-    bundle: Bundle
-    pipeline: Pipeline
-    reads: ReadTools
     health: Health
     counters: Counters
     alerts: Alerts
-    surface: ToolSurface
-    pool: Pool
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is kept, and what is made of it. `dossiers` is None without a key to sign them with."""
+
     dossiers: Dossiers | None
-    """None without a key to sign them with."""
     prices: PriceList
     vault: EvidenceVault
-    papers: Papers = field(default_factory=Papers)
+    papers: Papers
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """What the process owns while it serves, by the room that uses it."""
+
+    settings: Settings
+    bundle: Bundle
+    pool: Pool
+    pipeline: Pipeline
+    reads: ReadTools
+    surface: ToolSurface
+    ops: Ops
+    records: Records
 
 
 def gateway_of(request: Request) -> Gateway:

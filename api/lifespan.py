@@ -7,7 +7,7 @@ from api.command.address import Address, Destination
 from api.command.bus import Bus
 from api.command.outcomes import Outcomes
 from api.command.pipeline import Pipeline
-from api.gateway import Gateway
+from api.gateway import Gateway, Ops, Records
 from api.identity.authenticator import Authenticator
 from api.ops.alerts import Alerts
 from api.ops.health import Health
@@ -23,6 +23,7 @@ from policy.billing.price_list import load_price_list
 from policy.command.message import TENANT, TICKET
 from policy.rules.bundle import Bundle
 from records.dossier.builder import open_dossiers
+from records.dossier.papers import Papers
 from records.evidence.keeping import EvidenceVault
 from records.evidence.store import EvidenceStore
 from runtime.postgres.pool import GATEWAY_ROLE, Pool, assert_application_role, create_pool
@@ -63,16 +64,17 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     return Gateway(
         settings=settings,
         bundle=bundle,
+        pool=pool,
         pipeline=Pipeline(bundle, authenticator, bus, outcomes, addresses(pool), settings),
         reads=read_tools(pool, bundle, store, surface),
-        health=health,
-        counters=counters,
-        alerts=Alerts(settings, bundle, counters, pool),
         surface=surface,
-        pool=pool,
-        dossiers=open_dossiers(settings, bundle),
-        prices=load_price_list(settings.price_list),
-        vault=EvidenceVault(store.s3),
+        ops=Ops(health, counters, Alerts(settings, bundle, counters, pool)),
+        records=Records(
+            dossiers=open_dossiers(settings, bundle),
+            prices=load_price_list(settings.price_list),
+            vault=EvidenceVault(store.s3),
+            papers=Papers(),
+        ),
     )
 
 

@@ -27,20 +27,20 @@ def dossier_routes() -> Iterator[Route]:
 
 async def _dossier(request: Request) -> Answer:
     gateway = gateway_of(request)
-    if gateway.dossiers is None:
+    if gateway.records.dossiers is None:
         raise ApiError(Code.NOT_FOUND)
     actor = await admitted(request, (*gateway.bundle.tools[LISTS_EVIDENCE].roles, Role.AUDIT))
     ticket_id = path_ticket_id(request, Code.INVALID_TICKET_ID)
     try:
         async with reading(gateway.pool, actor) as conn:
             ticket = (await own_ticket(conn, actor, ticket_id)).ticket
-            found = await gateway.dossiers.gather(conn, ticket, actor.actor_role)
+            found = await gateway.records.dossiers.gather(conn, ticket, actor.actor_role)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
     if found is None:  # imported, and untouched since: nothing is recorded that could be proven
         raise ApiError(Code.NOT_FOUND)
     try:
-        content = await gateway.dossiers.build(ticket, *found)
+        content = await gateway.records.dossiers.build(ticket, *found)
     except BusyError as error:
         raise busy("dossier") from error
     name = f"dossier-{ticket_id}.zip"

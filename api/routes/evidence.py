@@ -71,7 +71,7 @@ async def _link(request: Request) -> Answer:
     name = file_name(f"{evidence_id}-{variant}", target.content_type)
     seconds = gateway.settings.evidence_link_ttl_seconds
     try:
-        link = await gateway.vault.link(target.uri, target.version_id, name, seconds)
+        link = await gateway.records.vault.link(target.uri, target.version_id, name, seconds)
     except StoreUnavailableError as error:
         raise ApiError(Code.OBJECT_STORE_UNAVAILABLE) from error
     answer = {
@@ -99,7 +99,7 @@ async def _upload(request: Request) -> Answer:
     may_go_on = is_open and state in (rule.from_states or ())
     seconds = gateway.settings.evidence_presign_ttl_seconds
     try:
-        progress = await gateway.vault.progress(upload, seconds, sign=may_go_on)
+        progress = await gateway.records.vault.progress(upload, seconds, sign=may_go_on)
     except StoreUnavailableError as error:
         raise ApiError(Code.OBJECT_STORE_UNAVAILABLE) from error
     return json_answer(200, _status(upload, progress))

@@ -21,7 +21,7 @@ def health_routes() -> Iterator[Route]:
 
 
 async def _health(request: Request) -> Answer:
-    report = await gateway_of(request).health.report()
+    report = await gateway_of(request).ops.health.report()
     if report.status == "ok":
         return json_answer(OK, report.body())
     return json_answer(UNAVAILABLE, report.body(), RETRY)
@@ -32,5 +32,5 @@ async def _live(_: Request) -> Answer:
 
 
 async def _ready(request: Request) -> Answer:
-    ready, body = (await gateway_of(request).health.report()).readiness()
+    ready, body = (await gateway_of(request).ops.health.report()).readiness()
     return json_answer(OK, body) if ready else json_answer(UNAVAILABLE, body, RETRY)

@@ -96,7 +96,7 @@ async def _draft(request: Request, conn: Connection, ticket: Ticket, at: datetim
     invoice = await conn.fetchval(STORED, ticket.id, ARTIFACT_TYPE)
     if invoice is None:
         work = work_done(await timeline_events(conn, ticket.id))
-        prices = gateway_of(request).prices
+        prices = gateway_of(request).records.prices
         bill = derived_bill(prices, ticket, work, site["country"], site["region"])
         invoice = invoice_document(ticket, bill, at, f"record and price list {prices.version}")
     return Draft(invoice, site, account)
@@ -144,7 +144,7 @@ def _csv(invoices: list[dict[str, Any]]) -> bytes:
 
 async def _drawn(gateway: Gateway, draft: Draft) -> bytes:
     try:
-        return await gateway.papers.invoice(*draft)
+        return await gateway.records.papers.invoice(*draft)
     except BusyError as error:
         raise busy("pdf") from error
 

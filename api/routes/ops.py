@@ -38,7 +38,7 @@ async def _prometheus(request: Request) -> Answer:
 
 def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
     """Return the metrics that a tenant may see, this request among them."""
-    whole, trail = gateway_of(request).counters, trail_of(request)
+    whole, trail = gateway_of(request).ops.counters, trail_of(request)
     for each in whole.counting(trail.tenant_id):
         each.request(request.method, trail.endpoint, OK)
     trail.counted = True
@@ -52,7 +52,7 @@ def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answe
 async def _alerts(request: Request) -> Answer:
     tenant_id = await _admit(request)
     try:
-        return json_answer(OK, await gateway_of(request).alerts.report(tenant_id))
+        return json_answer(OK, await gateway_of(request).ops.alerts.report(tenant_id))
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
 
