@@ -19,7 +19,7 @@ from api.identity.identity import Identity
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError, headers_of
 from api.wire.request_log import Trail
-from contracts.command import command_id
+from contracts.command import SignedCommand, command_id
 from policy.codes import Code
 from policy.command.decide import role_denial
 from policy.command.effects import Denial
@@ -156,25 +156,25 @@ class Pipeline:
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
         with self._outcomes.expect(command) as future:
-            try:
-                await self._bus.send(command, expect_workflow=expect_workflow)
-            except ApiError:
-                await self._bus.log_open(command)
-                raise
+            sent = await self._bus.send(command, expect_workflow=expect_workflow)
             try:
                 async with asyncio.timeout(limit):
                     outcome = await future
             except TimeoutError:
-                await self._bus.log_open(command)
-                return accepted(command, applied)
+                return await self._accepted(sent, applied)
         if outcome is None:  # decided under another command of the same key
             key = UUID(command.request_id)
             endpoint, ticket_id = call.rule.route, call.ticket_id
             found = await self._bus.look_up(command.actor, endpoint, key, digest, ticket_id)
             if found.idem_hash is None:
-                return accepted(command, applied)
+                return await self._accepted(sent, applied)
             return await self._repeat(call, command.actor, found, digest)
         return answer_of(outcome, applied)
+
+    async def _accepted(self, sent: SignedCommand, headers: dict[str, str]) -> Answer:
+        """Answer 202 once it is certain that the command will be decided."""
+        await self._bus.promise(sent)
+        return accepted(sent.command, headers)
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
         """Log a refusal; without a hash, so that it does not count among those of the key."""

@@ -10,6 +10,7 @@ import policy.tools
 import worker.main
 import worker.parts
 from policy.reads.guide import load_guide
+from runtime.temporal.destinations import destinations
 from tests.kinds.counter.activities import counter_worker
 from tests.kinds.counter.address import CounterAddress, counter_destination
 from tests.kinds.counter.policy import COUNTER, RULES, counting_bundle
@@ -28,17 +29,19 @@ def install() -> None:
     for reader in ("api.openapi.document", "policy.reads.guide", "mcp_server.catalog"):
         patch(f"{reader}.load_guide", lambda: guide).start()
     patch("runtime.bundle.load_bundle", counting_bundle).start()
-    addresses, destinations = api.lifespan.addresses, api.lifespan.destinations
+    addresses = api.lifespan.addresses
     patch(
-        "api.lifespan.addresses", lambda pool: {**addresses(pool), COUNTER: CounterAddress()}
+        "api.lifespan.addresses",
+        lambda pool, bundle: {**addresses(pool, bundle), COUNTER: CounterAddress()},
     ).start()
-    patch(
-        "api.lifespan.destinations",
-        lambda bundle, settings: {
-            **destinations(bundle, settings),
-            COUNTER: counter_destination(settings.temporal_task_queue),
-        },
-    ).start()
+    for sender in ("api.lifespan", "worker.promise_keeper"):
+        patch(
+            f"{sender}.destinations",
+            lambda bundle, settings: {
+                **destinations(bundle, settings),
+                COUNTER: counter_destination(settings.temporal_task_queue),
+            },
+        ).start()
     patch("worker.main.WORKERS", (*worker.main.WORKERS, counter_worker)).start()
     patch("worker.parts.OUR_PURE_MODULES", (*worker.parts.OUR_PURE_MODULES, "tests")).start()
 

@@ -1,0 +1,166 @@
+"""What was answered 202 is decided, whatever becomes of the workflow that had it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    ResetWorkflowExecutionRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from runtime.settings import load_settings
+from runtime.temporal.client import connect_temporal
+from tests.integration.command.keyed_calls import TRIAGE, decided, held, row
+from tests.integration.servers.gateway import TestGateway
+from tests.polling import eventually
+
+pytest_plugins = ["tests.integration.servers.stack_fixture"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+IMPATIENT = TestGateway.as_role("dispatcher", Prefer="wait=0")
+PROMISES = "SELECT count(*) FROM command_promises"
+LOGGED = """
+SELECT decision, code, request_hash FROM command_log
+ WHERE ticket_id = $1 ORDER BY submitted_at DESC LIMIT 1
+"""
+Blow = Callable[[Client, str], Awaitable[None]]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def engine(gateway: TestGateway) -> Client:
+    return await connect_temporal(load_settings(dict(gateway.env))[0])
+
+
+async def terminate(engine: Client, workflow_id: str) -> None:
+    await engine.get_workflow_handle(workflow_id).terminate("an operator did it")
+
+
+async def cancel(engine: Client, workflow_id: str) -> None:
+    await engine.get_workflow_handle(workflow_id).cancel()
+
+
+async def delete(engine: Client, workflow_id: str) -> None:
+    execution = WorkflowExecution(workflow_id=workflow_id)
+    request = DeleteWorkflowExecutionRequest(
+        namespace=engine.namespace, workflow_execution=execution
+    )
+    await engine.workflow_service.delete_workflow_execution(request)
+
+
+async def reset(engine: Client, workflow_id: str) -> None:
+    execution = WorkflowExecution(workflow_id=workflow_id)
+    request = ResetWorkflowExecutionRequest(
+        namespace=engine.namespace,
+        workflow_execution=execution,
+        workflow_task_finish_event_id=4,
+        request_id=str(uuid4()),
+        reason="an operator did it",
+    )
+    await engine.workflow_service.reset_workflow_execution(request)
+
+
+async def runs_of(engine: Client, workflow_id: str) -> int:
+    """Return the number of runs that the visibility store knows."""
+    return (await engine.count_workflows(f"WorkflowId = '{workflow_id}'")).count
+
+
+def promised(gateway: TestGateway, ticket: str, tool: str, body: object) -> str:
+    """Send a command that nobody waits for, and return where its outcome will be."""
+    answer = gateway.post(f"/tickets/{ticket}/{tool}", body, headers=IMPATIENT)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["status_url"])
+
+
+def notes(length: int) -> dict[str, Any]:
+    return {"kind": "NOTE", "uri": f"s3://notes/{uuid4()}", "metadata": {"text": "x" * length}}
+
+
+@pytest.mark.parametrize("blow", [terminate, reset, delete, cancel])
+async def test_what_was_answered_202_is_decided_whatever_becomes_of_its_workflow(
+    gateway: TestGateway, engine: Client, blow: Blow
+) -> None:
+    ticket = gateway.new_ticket()
+    async with held(gateway, ticket):
+        urls = [promised(gateway, ticket, "triage", TRIAGE)]
+        urls += [promised(gateway, ticket, "evidence", notes(length)) for length in (1, 9000) * 4]
+        await blow(engine, f"ticket-{ticket}")
+
+    statuses = [await decided(gateway, url) for url in urls]
+    assert {status["status"] for status in statuses} == {"succeeded"}
+    assert gateway.get(f"/tickets/{ticket}").json()["state"] == "TRIAGED"
+
+
+async def test_a_new_ticket_is_created_though_its_workflow_was_deleted_at_once(
+    gateway: TestGateway, engine: Client
+) -> None:
+    place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
+    long = {**place, "summary": "s" * 9000}
+    answers = [gateway.post("/tickets", long, headers=IMPATIENT) for _ in range(5)]
+    for answer in answers:
+        try:
+            await delete(engine, f"ticket-{answer.json().get('ticket_id') or answer.json()['id']}")
+        except RPCError as error:
+            assert error.status is RPCStatusCode.NOT_FOUND  # noqa: PT017  gone is as good
+    for answer in answers:
+        if answer.status_code == 202:
+            status = await decided(gateway, answer.json()["status_url"])
+            assert status["response_code"] == 201
+
+
+async def test_a_promise_that_was_kept_is_forgotten(gateway: TestGateway) -> None:
+    ticket = gateway.new_ticket()
+    async with held(gateway, ticket):
+        url = promised(gateway, ticket, "triage", TRIAGE)
+        assert await row(gateway, PROMISES) != (0,)
+    await decided(gateway, url)
+
+    async def forgotten() -> bool:
+        return tuple(await row(gateway, PROMISES)) == (0,)
+
+    await eventually(forgotten, what="no open promise")
+
+
+async def test_a_command_that_is_answered_in_time_leaves_no_promise(gateway: TestGateway) -> None:
+    async with gateway.owner() as conn:
+        await conn.execute("CREATE TABLE promised_in_time AS SELECT 0 AS n WHERE false")
+        await conn.execute(
+            "CREATE RULE count_promises AS ON INSERT TO command_promises "
+            "DO ALSO INSERT INTO promised_in_time VALUES (1)"
+        )
+        try:
+            gateway.ready_ticket()
+            assert await conn.fetchval("SELECT count(*) FROM promised_in_time") == 0
+        finally:
+            await conn.execute("DROP RULE count_promises ON command_promises")
+            await conn.execute("DROP TABLE promised_in_time")
+
+
+async def test_a_refused_command_on_a_finished_ticket_starts_no_run_that_hides_its_history(
+    gateway: TestGateway, engine: Client
+) -> None:
+    ticket = gateway.new_ticket()
+    gateway.done(f"/tickets/{ticket}/cancel", {"reason": "the end"})
+    handle = engine.get_workflow_handle(f"ticket-{ticket}")
+
+    async def closed() -> bool:
+        return (await handle.describe()).close_time is not None
+
+    await eventually(closed, what="a closed workflow")
+    run_id = (await handle.describe()).run_id
+    refused = gateway.post(f"/tickets/{ticket}/triage", TRIAGE)
+    assert refused.status_code == 409
+    error = refused.json()["error"]
+    assert (error["code"], error["from_state"]) == ("INVALID_STATE_TRANSITION", "CANCELLED")
+    assert (await handle.describe()).run_id == run_id
+    assert tuple(await row(gateway, LOGGED, UUID(ticket)))[:2] == (
+        "DENY",
+        "INVALID_STATE_TRANSITION",
+    )
+    status = gateway.get(f"/commands/{refused.headers['X-Command-Id']}").json()
+    assert (status["status"], status["response_body"]) == ("rejected", refused.json())
