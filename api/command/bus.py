@@ -9,6 +9,7 @@ import orjson
 from api.command.call import Found
 from api.wire.errors import ApiError
 from contracts.command import SignedCommand
+from contracts.engine_limits import INLINE_BYTES
 from contracts.signing import sign
 from contracts.statements import SET_TENANT
 from policy.codes import Code
@@ -38,7 +39,6 @@ PROMISE = """
 INSERT INTO command_promises (command_id, tenant_id, signed) VALUES ($1, $2, $3)
 ON CONFLICT (command_id) DO NOTHING
 """
-INLINE_BYTES = 4096
 
 
 class Bus:

@@ -1,4 +1,4 @@
-"""The alerts: what has gone wrong too often (contract 15.3), and evidence that is damaged."""
+"""The alerts: what has gone wrong too often (contract 15.3), or must never go wrong at all."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ import orjson
 
 from api.ops.health import SERVICE
 from api.ops.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
+from api.ops.undecided import SHOWN_COMMANDS, undecided
 from api.wire.counters import Counters
 from policy.codes import Code
 from policy.rules.bundle import Bundle
@@ -21,6 +22,10 @@ RESTING = "SELECT resting_tickets($1, $2)"
 DAMAGED = "SELECT failed_evidence_checks()"
 STUCK = "STUCK_SCHEDULING"
 EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
+PROMISE_OVERDUE, COMMAND_GIVEN_UP = "PROMISE_OVERDUE", "COMMAND_GIVEN_UP"
+UNDECIDED_RUNBOOK = "undecided_commands.md"
+OVERDUE_SECONDS = 60
+"""How long a promise may wait: by then it was sent again more than once."""
 SIGNALS = {
     STUCK: "stuck_scheduling_count",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
@@ -82,6 +87,7 @@ class Alerts:
                     if count >= self._thresholds[alert]
                 ),
                 *await self._damaged_evidence(),
+                *await self._undecided(),
             ],
             "runbooks": runbook_paths(),
             "metrics": {"generated_at": now, "counters": self._counters.snapshot()},
@@ -100,15 +106,19 @@ class Alerts:
     async def _damaged_evidence(self) -> list[dict[str, Any]]:
         """Return the alert of stored evidence that is not what was recorded, if there is any."""
         count: int = await self._pool.fetchval(DAMAGED)
-        alert = {
-            "code": EVIDENCE_DAMAGED,
-            "severity": "warning",
-            "count": count,
-            "threshold": 1,
-            "runbook": PREFIX + EVIDENCE_RUNBOOK,
-            "runbook_url": URL_PREFIX + EVIDENCE_RUNBOOK,
-        }
-        return [alert] if count else []
+        return [_unwelcome(EVIDENCE_DAMAGED, count, EVIDENCE_RUNBOOK)] if count else []
+
+    async def _undecided(self) -> list[dict[str, Any]]:
+        """Return the alerts of promises that wait too long, and of commands that were given up."""
+        found, alerts = await undecided(self._pool), []
+        if found.oldest_seconds >= OVERDUE_SECONDS:
+            age = {"oldest_seconds": round(found.oldest_seconds)}
+            alerts.append(_unwelcome(PROMISE_OVERDUE, found.waiting, UNDECIDED_RUNBOOK) | age)
+        if found.given_up:
+            named = {"commands": found.given_up[:SHOWN_COMMANDS]}
+            count = len(found.given_up)
+            alerts.append(_unwelcome(COMMAND_GIVEN_UP, count, UNDECIDED_RUNBOOK) | named)
+        return alerts
 
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
@@ -121,3 +131,15 @@ class Alerts:
             "runbook_url": URL_PREFIX + FILES[alert],
             **(stale if alert == STUCK else {}),
         }
+
+
+def _unwelcome(code: str, count: int, runbook: str) -> dict[str, Any]:
+    """Return the alert of what must not happen even once."""
+    return {
+        "code": code,
+        "severity": "warning",
+        "count": count,
+        "threshold": 1,
+        "runbook": PREFIX + runbook,
+        "runbook_url": URL_PREFIX + runbook,
+    }

@@ -8,6 +8,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.command import SignedCommand
+from contracts.engine_limits import shown_summary
 from policy.command.message import Command
 from runtime.temporal.destination import Destination
 
@@ -67,6 +68,7 @@ class Sender:
     async def _signal_with_start(self, signed: SignedCommand, seen: Command) -> None:
         command = signed.command
         destination = self._destinations[command.subject.kind]
+        summary = destination.summary(seen)
         await self._client.start_workflow(
             destination.workflow,
             destination.start(command),
@@ -77,6 +79,6 @@ class Sender:
             start_signal=command.tool,
             start_signal_args=[signed],
             search_attributes=destination.attributes(seen),
-            static_summary=destination.summary(seen),
+            static_summary=None if summary is None else shown_summary(summary),
             rpc_timeout=RPC_LIMIT,
         )

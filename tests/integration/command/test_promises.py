@@ -25,6 +25,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 IMPATIENT = TestGateway.as_role("dispatcher", Prefer="wait=0")
 PROMISES = "SELECT count(*) FROM command_promises"
+GIVE_UP = """
+INSERT INTO command_attempts (command_id, tool_name, workflow_id, failed, reference, given_up_at)
+VALUES ($1, 'ticket.triage', 'ticket-' || $2::text, 5, $3, now())
+"""
 LOGGED = """
 SELECT decision, code, request_hash FROM command_log
  WHERE ticket_id = $1 ORDER BY submitted_at DESC LIMIT 1
@@ -164,3 +168,34 @@ async def test_a_refused_command_on_a_finished_ticket_starts_no_run_that_hides_i
     )
     status = gateway.get(f"/commands/{refused.headers['X-Command-Id']}").json()
     assert (status["status"], status["response_body"]) == ("rejected", refused.json())
+
+
+async def test_a_promise_that_waits_too_long_and_a_command_given_up_raise_alerts_with_a_runbook(
+    gateway: TestGateway,
+) -> None:
+    ticket, reference = gateway.new_ticket(), uuid4()
+    async with gateway.owner() as conn, held(gateway, ticket):
+        url = promised(gateway, ticket, "triage", TRIAGE)
+        await conn.execute("UPDATE command_promises SET promised_at = now() - interval '2 min'")
+        overdue = alert(gateway, "PROMISE_OVERDUE")
+        metrics = gateway.http.get("/metrics/prometheus").text
+        gauges = gateway.http.get("/metrics").json()["gauges"]
+        command = UUID(url.rpartition("/")[2])
+        await conn.execute(GIVE_UP, command, ticket, reference)
+        given_up = alert(gateway, "COMMAND_GIVEN_UP")
+        await conn.execute("DELETE FROM command_attempts")
+    assert overdue["count"] >= 1
+    assert overdue["oldest_seconds"] >= 120
+    assert "dispatch_promise_oldest_seconds 12" in metrics
+    assert gauges["promises_waiting"] >= 1
+    (named,) = given_up["commands"]
+    assert (named["command_id"], named["reference"]) == (str(command), str(reference))
+    for each in (overdue, given_up):
+        assert gateway.http.get(each["runbook_url"]).text.startswith("# Commands that are not")
+    await decided(gateway, url)
+
+
+def alert(gateway: TestGateway, code: str) -> dict[str, Any]:
+    alerts = gateway.get("/ops/alerts").json()["alerts"]
+    (found,) = [each for each in alerts if each["code"] == code]
+    return dict(found)
