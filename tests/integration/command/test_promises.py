@@ -1,21 +1,16 @@
 """What was answered 202 is decided, whatever becomes of the workflow that had it."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import (
-    DeleteWorkflowExecutionRequest,
-    ResetWorkflowExecutionRequest,
-)
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from runtime.settings import load_settings
 from runtime.temporal.client import connect_temporal
+from tests.blows import BLOWS, Blow, delete
 from tests.integration.command.keyed_calls import TRIAGE, decided, held, row
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
@@ -33,45 +28,11 @@ LOGGED = """
 SELECT decision, code, request_hash FROM command_log
  WHERE ticket_id = $1 ORDER BY submitted_at DESC LIMIT 1
 """
-Blow = Callable[[Client, str], Awaitable[None]]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def engine(gateway: TestGateway) -> Client:
     return await connect_temporal(load_settings(dict(gateway.env))[0])
-
-
-async def terminate(engine: Client, workflow_id: str) -> None:
-    await engine.get_workflow_handle(workflow_id).terminate("an operator did it")
-
-
-async def cancel(engine: Client, workflow_id: str) -> None:
-    await engine.get_workflow_handle(workflow_id).cancel()
-
-
-async def delete(engine: Client, workflow_id: str) -> None:
-    execution = WorkflowExecution(workflow_id=workflow_id)
-    request = DeleteWorkflowExecutionRequest(
-        namespace=engine.namespace, workflow_execution=execution
-    )
-    await engine.workflow_service.delete_workflow_execution(request)
-
-
-async def reset(engine: Client, workflow_id: str) -> None:
-    execution = WorkflowExecution(workflow_id=workflow_id)
-    request = ResetWorkflowExecutionRequest(
-        namespace=engine.namespace,
-        workflow_execution=execution,
-        workflow_task_finish_event_id=4,
-        request_id=str(uuid4()),
-        reason="an operator did it",
-    )
-    await engine.workflow_service.reset_workflow_execution(request)
-
-
-async def runs_of(engine: Client, workflow_id: str) -> int:
-    """Return the number of runs that the visibility store knows."""
-    return (await engine.count_workflows(f"WorkflowId = '{workflow_id}'")).count
 
 
 def promised(gateway: TestGateway, ticket: str, tool: str, body: object) -> str:
@@ -85,7 +46,7 @@ def notes(length: int) -> dict[str, Any]:
     return {"kind": "NOTE", "uri": f"s3://notes/{uuid4()}", "metadata": {"text": "x" * length}}
 
 
-@pytest.mark.parametrize("blow", [terminate, reset, delete, cancel])
+@pytest.mark.parametrize("blow", BLOWS, ids=lambda it: it.__name__)
 async def test_what_was_answered_202_is_decided_whatever_becomes_of_its_workflow(
     gateway: TestGateway, engine: Client, blow: Blow
 ) -> None:
