@@ -76,7 +76,8 @@ class PromiseKeeper:
         if not self._is_ours(signed, seen):
             log.error("promises.foreign", command_id=str(seen.command_id))
             return
-        await self._sender.send(signed, seen, expect_workflow=True)
+        if not await self._sender.signal(signed):
+            await self._sender.start(signed, seen)
 
     def _is_ours(self, signed: SignedCommand, seen: Command) -> bool:
         """Whether the workers will know it as a gateway's; they would refuse it under no id."""

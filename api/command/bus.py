@@ -1,6 +1,6 @@
 """The command bus: look-up, signal and outcome of a command, each one round trip."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -39,6 +39,8 @@ PROMISE = """
 INSERT INTO command_promises (command_id, tenant_id, signed) VALUES ($1, $2, $3)
 ON CONFLICT (command_id) DO NOTHING
 """
+Check = Callable[[], Awaitable[None]]
+"""Raises the error of a command that is out of reach."""
 
 
 class Bus:
@@ -60,23 +62,38 @@ class Bus:
             raise LookupError("look_up always returns a row")
         return Found(**row)
 
-    async def send(self, command: Command, *, expect_workflow: bool = False) -> SignedCommand:
+    async def send(self, command: Command, judge_again: Check | None) -> SignedCommand:
         """Sign a command and send it; return it as it was sent.
 
-        Raises 503 if that fails. Unless the engine refused the command it may have arrived, so then
-        it is promised: somebody will see to it, whether its caller repeats it or not.
+        Where a running workflow is to be expected, `judge_again` is asked when there is none: its
+        subject may have come to its end meanwhile, and a run for a refusal would hide the last one.
         """
         seen = command
         if len(orjson.dumps(command.payload)) > INLINE_BYTES:
             command = await self._store_payload(command)
         signed = sign(self._key, command)
+        if judge_again is not None:
+            async with self._promising(signed):
+                if await self._sender.signal(signed):
+                    return signed
+            await judge_again()
+        async with self._promising(signed):
+            await self._sender.start(signed, seen)
+        return signed
+
+    @asynccontextmanager
+    async def _promising(self, signed: SignedCommand) -> AsyncIterator[None]:
+        """Raise 503 if sending fails.
+
+        Unless the engine refused the command it may have arrived, so then it is promised: somebody
+        will see to it, whether its caller repeats it or not.
+        """
         try:
-            await self._sender.send(signed, seen, expect_workflow=expect_workflow)
+            yield
         except ENGINE_FAULTS as error:
             if not is_refusal(error):
                 await self.promise(signed)
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
-        return signed
 
     async def _store_payload(self, command: Command) -> Command:
         """Keep a large payload out of the engine's history; the activity reads it by its id."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import structlog
 from starlette.datastructures import Headers
 
 from api.command.address import Address
-from api.command.bus import Bus
+from api.command.bus import Bus, Check
 from api.command.call import Call, Found
 from api.command.limits import RateLimiter
 from api.command.outcomes import Outcome, Outcomes
@@ -108,7 +109,8 @@ class Pipeline:
             raise refusal(subject)
         identity = command_id(actor, call.rule.route, key, digest, found.rejections)
         command = self._command_of(call, actor, digest, identity, subject.fields)
-        return await self._run(command, digest, call, expect_workflow=found.state is not None)
+        judge_again = None if found.state is None else partial(self._judge_again, call, command)
+        return await self._run(command, digest, call, judge_again)
 
     async def _subject(
         self, call: Call, actor: Actor, key: UUID, found: Found, *, joins: bool
@@ -148,15 +150,35 @@ class Pipeline:
         ticket_id = call.ticket_id if call.rule.mutating else None
         return self._limiter.spend(actor, call.tool, ticket_id)
 
+    async def _judge_again(self, call: Call, command: Command) -> None:
+        """Refuse a command whose subject has come to its end since it was looked up.
+
+        One that somebody was promised is for the engine to decide.
+        """
+        actor, key, digest = command.actor, UUID(command.request_id), command.request_hash
+        found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
+        if found.open_hash is not None or found.idem_hash is not None:
+            return
+        payload = parse_payload(self._bundle, call.tool, call.body)
+        address = self._addresses[call.rule.subject]
+        denial = (
+            payload
+            if isinstance(payload, Denial)
+            else await address.denial(call, actor, found, payload)
+        )
+        if denial is not None:
+            await self._refuse(call, actor, denial)
+            raise refusal(denial)
+
     async def _run(
-        self, command: Command, digest: str, call: Call, *, expect_workflow: bool
+        self, command: Command, digest: str, call: Call, judge_again: Check | None
     ) -> Answer:
         call.trail.command_id = command.command_id
         seconds = call.context.wait_seconds
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
         with self._outcomes.expect(command) as future:
-            sent = await self._bus.send(command, expect_workflow=expect_workflow)
+            sent = await self._bus.send(command, judge_again)
             try:
                 async with asyncio.timeout(limit):
                     outcome = await future

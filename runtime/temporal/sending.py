@@ -35,26 +35,20 @@ def is_refusal(error: Exception) -> bool:
 
 
 class Sender:
-    """Sends signed commands; `destinations` are by the kind of what a command is about."""
+    """Sends signed commands; `destinations` are by the kind of what a command is about.
+
+    Sending twice is harmless: a command is decided once.
+    """
 
     def __init__(self, client: Client, destinations: Mapping[str, Destination]) -> None:
         self._client = client
         self._destinations = destinations
 
-    async def send(
-        self, signed: SignedCommand, seen: Command, *, expect_workflow: bool = False
-    ) -> None:
-        """Signal the subject's workflow, starting it if none runs; raise one of `ENGINE_FAULTS`.
+    async def signal(self, signed: SignedCommand) -> bool:
+        """Signal the running workflow of the subject; return whether there was one.
 
-        `seen` is the command with its payload, wherever that travels: operators see of it what its
-        kind shows. Where a running workflow is to be expected, a plain signal is tried first: it is
-        cheaper. Sending twice is harmless: a command is decided once.
+        Cheaper than `start`, where one is to be expected. Raises one of `ENGINE_FAULTS`.
         """
-        if not (expect_workflow and await self._signal(signed)):
-            await self._signal_with_start(signed, seen)
-
-    async def _signal(self, signed: SignedCommand) -> bool:
-        """Signal the running workflow of the subject; return whether there was one."""
         command = signed.command
         handle = self._client.get_workflow_handle(command.subject.workflow_id)
         try:
@@ -65,7 +59,12 @@ class Sender:
             raise
         return True
 
-    async def _signal_with_start(self, signed: SignedCommand, seen: Command) -> None:
+    async def start(self, signed: SignedCommand, seen: Command) -> None:
+        """Signal the subject's workflow, starting it if none runs; raise one of `ENGINE_FAULTS`.
+
+        `seen` is the command with its payload, wherever that travels: operators see of it what its
+        kind shows.
+        """
         command = signed.command
         destination = self._destinations[command.subject.kind]
         summary = destination.summary(seen)

@@ -1,5 +1,6 @@
 """What was answered 202 is decided, whatever becomes of the workflow that had it."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,6 +34,11 @@ SELECT decision, code, request_hash FROM command_log
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def engine(gateway: TestGateway) -> Client:
     return await connect_temporal(load_settings(dict(gateway.env))[0])
+
+
+async def runs_of(engine: Client, workflow_id: str) -> int:
+    """Return the number of runs that the visibility store knows."""
+    return (await engine.count_workflows(f"WorkflowId = '{workflow_id}'")).count
 
 
 def promised(gateway: TestGateway, ticket: str, tool: str, body: object) -> str:
@@ -129,6 +135,32 @@ async def test_a_refused_command_on_a_finished_ticket_starts_no_run_that_hides_i
     )
     status = gateway.get(f"/commands/{refused.headers['X-Command-Id']}").json()
     assert (status["status"], status["response_body"]) == ("rejected", refused.json())
+
+
+async def test_commands_that_race_with_the_end_of_their_ticket_start_no_other_run(
+    gateway: TestGateway, engine: Client
+) -> None:
+    ticket = gateway.new_ticket()
+    async with gateway.sibling() as client:
+
+        async def one(path: str, body: object) -> int:
+            headers = TestGateway.as_role("dispatcher", Idempotency_Key=str(uuid4()))
+            answer = await client.post(f"/tickets/{ticket}/{path}", json=body, headers=headers)
+            return answer.status_code
+
+        end = asyncio.create_task(one("cancel", {"reason": "the end"}))
+        statuses: set[int] = set()
+        while 409 not in statuses:
+            statuses |= set(await asyncio.gather(*(one("evidence", notes(1)) for _ in range(10))))
+    assert await end == 200
+    assert statuses <= {201, 409}
+
+    async def is_closed() -> bool:
+        handle = engine.get_workflow_handle(f"ticket-{ticket}")
+        return (await handle.describe()).close_time is not None
+
+    await eventually(is_closed, what="a closed workflow")
+    assert await runs_of(engine, f"ticket-{ticket}") == 1
 
 
 async def test_a_promise_that_waits_too_long_and_a_command_given_up_raise_alerts_with_a_runbook(
