@@ -11,6 +11,7 @@ import pytest
 
 from activities.command.attempts import MOST_ATTEMPTS
 from activities.ticket.aggregate import TicketAggregate
+from contracts.ticket import TimerFired
 from policy.command.message import Command
 from policy.model import State
 from runtime.postgres.pool import Connection, Pool
@@ -18,6 +19,7 @@ from tests.integration.command.command_runner import Answer, Runner, build_runne
 
 pytest_plugins = ["tests.integration.servers.postgres_fixture"]
 
+RING, ATTEMPT = "activities.ticket.commands.ring", "activities.ticket.commands.attempt_number"
 DECIDE = "activities.command.transaction.decide"
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
 FAILED = "SELECT failed FROM command_attempts WHERE command_id = $1"
@@ -181,3 +183,21 @@ async def test_no_tenant_reads_the_attempts_of_another(runner: Runner, pool: Poo
             await conn.fetchval(ROWS)
         given_up = await conn.fetch("SELECT * FROM given_up_commands($1)", timedelta(days=1))
     assert given_up == []
+
+
+async def test_a_look_at_a_ticket_that_fails_by_a_defect_holds_up_no_command_for_ever(
+    runner: Runner,
+) -> None:
+    fired = TimerFired(tenant_id="default", ticket_id=await runner.create())
+    activities = runner.activities()
+    with patch(RING, raising(DefectError())):
+        with pytest.raises(DefectError):
+            await activities.escalate(fired)
+        with patch(ATTEMPT, lambda: MOST_ATTEMPTS):
+            assert await activities.escalate(fired) is None
+    with (
+        patch(RING, raising(OSError())),
+        patch(ATTEMPT, lambda: 10 * MOST_ATTEMPTS),
+        pytest.raises(OSError),  # noqa: PT011  an outage
+    ):
+        await activities.escalate(fired)

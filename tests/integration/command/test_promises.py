@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from runtime.settings import load_settings
 from runtime.temporal.client import connect_temporal
-from tests.blows import BLOWS, Blow, delete
+from tests.blows import BLOWS, Blow, delete, terminate
 from tests.integration.command.keyed_calls import TRIAGE, decided, held, row
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
@@ -65,6 +65,18 @@ async def test_what_was_answered_202_is_decided_whatever_becomes_of_its_workflow
     statuses = [await decided(gateway, url) for url in urls]
     assert {status["status"] for status in statuses} == {"succeeded"}
     assert gateway.get(f"/tickets/{ticket}").json()["state"] == "TRIAGED"
+
+
+async def test_a_command_about_no_ticket_is_decided_though_its_workflow_was_terminated(
+    gateway: TestGateway, engine: Client
+) -> None:
+    body = {"scope_type": "INCIDENT", "incident_type": "NOBODY_HAS_THIS", "reason": "a try"}
+    async with held(gateway, "tenant default"):
+        answer = gateway.post("/ops/autonomy/pause", body, headers=IMPATIENT)
+        assert answer.status_code == 202, answer.text
+        await terminate(engine, "tenant-default")
+    status = await decided(gateway, answer.json()["status_url"])
+    assert status["status"] == "succeeded"
 
 
 async def test_a_new_ticket_is_created_though_its_workflow_was_deleted_at_once(
