@@ -11,13 +11,14 @@ from typing import Any
 
 import asyncpg
 import structlog
+from temporalio.service import RPCError
 
 from contracts.command import SignedCommand
 from contracts.signing import is_authentic, is_bound
 from policy.command.message import Command
 from runtime.postgres.pool import Pool
 from runtime.temporal.destinations import destinations
-from runtime.temporal.sending import ENGINE_FAULTS, Sender, is_refusal
+from runtime.temporal.sending import Sender, is_refusal
 from worker.parts import Parts
 
 TAKE = "SELECT * FROM take_promises($1)"
@@ -25,7 +26,9 @@ FORGET = "SELECT forget_attempts()"
 STANDING = "SELECT * FROM open_promises()"
 BATCH = 100
 EVERY = timedelta(seconds=2)
-OUTAGES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, *ENGINE_FAULTS)
+OUTAGES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError)
+PATIENCE = 3
+"""After how many that could not be sent, one after the other, a round ends: the engine is away."""
 log = structlog.get_logger()
 
 
@@ -58,13 +61,15 @@ class PromiseKeeper:
             standing = await conn.fetchrow(STANDING) if taken else None
         if standing is not None:
             log.warning("promises.sent_again", sent=len(taken), **dict(standing))
+        missed = 0
         for row in taken:
             try:
                 await self._send(row["signed"], row["payload"])
-            except Exception as error:
-                if isinstance(error, OUTAGES) and not is_refusal(error):
+                missed = 0
+            except Exception as error:  # one that cannot be sent must not keep the others waiting
+                missed += 1
+                if isinstance(error, OUTAGES) and not is_refusal(error) and missed == PATIENCE:
                     raise
-                # One that cannot be sent must not keep the others waiting.
                 log.exception("promises.not_sent", command_id=str(row["command_id"]))
         return len(taken)
 
