@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 from api.cockpit.page import Cockpit
-from api.command.address import Address, Destination
+from api.command.address import Address
 from api.command.bus import Bus
 from api.command.outcomes import Outcomes
 from api.command.pipeline import Pipeline
@@ -17,10 +17,10 @@ from api.reads.job_packet import JobPackets
 from api.reads.surface import ToolSurface
 from api.reads.ticket import TicketReads
 from api.reads.tools import ReadTools
-from api.ticket.address import TicketAddress, ticket_destination
+from api.ticket.address import TicketAddress
 from api.wire.counters import Counters
 from policy.billing.price_list import load_price_list
-from policy.command.message import TENANT, TICKET
+from policy.command.message import TICKET
 from policy.rules.bundle import Bundle
 from records.dossier.builder import open_dossiers
 from records.dossier.papers import Papers
@@ -31,6 +31,8 @@ from runtime.settings import Settings
 from runtime.telemetry.handles import Tracing
 from runtime.temporal.client import connect_temporal
 from runtime.temporal.command_key import command_key
+from runtime.temporal.destinations import destinations
+from runtime.temporal.sending import Sender
 
 HEALTH_CONNECTIONS = 2
 
@@ -53,7 +55,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     outcomes = Outcomes(pool, url, counters)
     stack.push_async_callback(outcomes.stop)
     await outcomes.start()
-    bus = Bus(pool, client, destinations(bundle, settings), key, bundle)
+    bus = Bus(pool, Sender(client, destinations(bundle, settings)), key, bundle)
     # Its own connections: a busy pool must not make a healthy database look down.
     spare = await opened_pool(stack, settings, "dispatch-health", HEALTH_CONNECTIONS, tracing)
     health = Health(settings, bundle, spare, client)
@@ -65,7 +67,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
         settings=settings,
         bundle=bundle,
         pool=pool,
-        pipeline=Pipeline(bundle, authenticator, bus, outcomes, addresses(pool), settings),
+        pipeline=Pipeline(bundle, authenticator, bus, outcomes, addresses(pool, bundle), settings),
         reads=read_tools(pool, bundle, store, surface),
         surface=surface,
         ops=Ops(health, counters, Alerts(settings, bundle, counters, pool)),
@@ -78,15 +80,9 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     )
 
 
-def addresses(pool: Pool) -> dict[str, Address]:
+def addresses(pool: Pool, bundle: Bundle) -> dict[str, Address]:
     """Return how a call finds what it is about, by the `subject` of its tool."""
-    return {TICKET: TicketAddress(pool)}
-
-
-def destinations(bundle: Bundle, settings: Settings) -> dict[str, Destination]:
-    """Return where commands go, by the kind of what they are about."""
-    tickets = ticket_destination(bundle, settings.temporal_task_queue)
-    return {TICKET: tickets, TENANT: tickets}
+    return {TICKET: TicketAddress(pool, bundle)}
 
 
 async def opened_pool(

@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
+import httpx
 import typer
 from rich.table import Table
 
@@ -121,4 +122,18 @@ def _print_table(now: StackStatus) -> None:
     console.print(table)
     for name, url in now.urls.items():
         console.print(f"{name}: {url}")
+    for alert in _alerts(now.urls.get("API", "")):
+        runbook = f"{now.urls['API']}{alert['runbook_url']}"
+        console.print(f"alert {alert['code']}: {alert['count']}, see {runbook}")
     console.print(f"Memory in total: {now.memory_bytes / _MEBIBYTE:.0f} MiB")
+
+
+def _alerts(api_url: str) -> list[dict[str, Any]]:
+    """Return the alerts of the running gateway; none if it tells nobody without a login."""
+    try:
+        alerts: list[dict[str, Any]] = httpx.get(f"{api_url}/ops/alerts", timeout=2).json()[
+            "alerts"
+        ]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
+        return []
+    return alerts

@@ -10,6 +10,7 @@ from temporalio.common import (
     TypedSearchAttributes,
 )
 
+from contracts.engine_limits import shown_keyword
 from contracts.ticket import SHOWN
 
 SEARCH_ATTRIBUTES: Mapping[str, str] = {name: kind for name, (kind, _) in SHOWN.items()}
@@ -25,7 +26,7 @@ KEYS: Mapping[str, SearchAttributeKey[Any]] = {
 def to_attributes(values: Mapping[str, str | int]) -> TypedSearchAttributes:
     """Return the values, by the name of their attribute, as the engine takes them."""
     return TypedSearchAttributes(
-        [SearchAttributePair(KEYS[name], value) for name, value in values.items()]
+        [SearchAttributePair(KEYS[name], shown_keyword(value)) for name, value in values.items()]
     )
 
 
@@ -38,8 +39,10 @@ def updates(
     known: Mapping[str, str | int], values: Mapping[str, str | int]
 ) -> Sequence[SearchAttributeUpdate[Any]]:
     """Return the updates that turn `known` into `values`; none where they agree: each is dear."""
+    shown = {name: shown_keyword(value) for name, value in values.items()}
+    before = {name: shown_keyword(value) for name, value in known.items()}
     return [
-        key.value_set(values[name]) if name in values else key.value_unset()
+        key.value_set(shown[name]) if name in shown else key.value_unset()
         for name, key in KEYS.items()
-        if values.get(name) != known.get(name)
+        if shown.get(name) != before.get(name)
     ]

@@ -21,8 +21,10 @@ from runtime.temporal.command_key import command_key
 from runtime.temporal.schedules import ensure_schedules, ensure_sweep
 from worker.clock_keeper import ClockKeeper
 from worker.parts import Parts
+from worker.promise_keeper import promise_keeper
 from worker.record_keeper import keeping_records
 from worker.ticket import ticket_worker
+from worker.watchdog import watched
 
 WORKERS = (ticket_worker,)
 """One for each kind of workflow, on a task queue of its own."""
@@ -55,12 +57,13 @@ async def run(settings: Settings) -> None:
             await ensure_schedules(client, settings.temporal_task_queue)
         parts = Parts(client, settings, pool, bundle, key)
         async with AsyncExitStack() as running:
+            await running.enter_async_context(watched())
             await running.enter_async_context(records)
             for worker in WORKERS:
                 await running.enter_async_context(worker(parts))
             spare_long_lived()
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
-            await keeper.run(stop)
+            await asyncio.gather(keeper.run(stop), promise_keeper(parts).run(stop))
             log.info("worker.stopping")
     finally:
         await pool.close()

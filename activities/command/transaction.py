@@ -1,12 +1,20 @@
 """One transaction a command, whatever it is about: decided and recorded once."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
+from uuid import uuid4
 
 import asyncpg
 import structlog
 from temporalio import activity
 
+from activities.command.attempts import (
+    MOST_ATTEMPTS,
+    OUTAGES,
+    Attempts,
+    SlowCommandError,
+    attempt_number,
+)
 from activities.command.forgery import UNSIGNED, disarmed
 from activities.command.opening import Opening
 from activities.command.recording import Recorder
@@ -28,12 +36,18 @@ UPDATE command_log SET decision = 'ALLOW', response_code = $2, response_body = $
  WHERE command_id = $1 AND decided_at IS NULL
 """
 NOTIFY = "SELECT pg_notify('command', $1)"
+STANDING = """
+SELECT date_trunc('milliseconds', now()) AS now,
+       EXISTS (SELECT FROM command_log WHERE command_id = $1 AND decided_at IS NOT NULL) AS decided
+"""
+GIVE_UP = "SELECT give_up_command($1, $2)"
 PAYLOAD = "SELECT payload FROM command_payloads WHERE command_id = $1"
 log = structlog.get_logger()
 
 
 Op = TypeVar("Op", bound=Opening)
 R = TypeVar("R", bound=Outcome)
+T = TypeVar("T")
 R_co = TypeVar("R_co", bound=Outcome, covariant=True)
 Asked = PayloadModel | Denial
 
@@ -78,6 +92,9 @@ class Aggregate(Protocol[Op, R_co]):
     ) -> R_co:
         """Return what became of a command that changed nothing: it was denied, or a repeat."""
 
+    def untold(self, command: Command, code: str | None) -> R_co:
+        """Return what became of a command without the subject, which cannot be read."""
+
 
 class Transactions(Generic[Op, R]):
     """The transactions of one kind's commands, over an injected pool; `key` checks the MAC."""
@@ -87,15 +104,22 @@ class Transactions(Generic[Op, R]):
         self._bundle = bundle
         self._key = key
         self._aggregate = aggregate
+        self._attempts = Attempts(pool)
 
     async def execute(self, signed: SignedCommand) -> R:
         """Decide a command and record verdict, audit and new state in one transaction.
 
-        Idempotent on the command's id: a retry gets the first outcome.
+        Idempotent on the command's id: a retry gets the first outcome. One that cannot be decided
+        is refused in the end, so that it owns neither its subject nor its worker.
         """
-        command = signed.command
         if not is_authentic(self._key, signed):
-            return await self._refuse(disarmed(self._bundle, command))
+            return await self._refuse(disarmed(self._bundle, signed.command))
+        async with self._attempts.at(signed.command) as failed:
+            given_up = failed >= MOST_ATTEMPTS
+            decided = self._give_up if given_up else self._decide
+            return await decided(signed.command)
+
+    async def _decide(self, command: Command) -> R:
         if command.payload_stored:
             command = await self._with_payload(command)
         payload = asked(self._bundle, command) if is_bound(command) else UNSIGNED
@@ -109,9 +133,46 @@ class Transactions(Generic[Op, R]):
         return outcome
 
     async def _refuse(self, command: Command) -> R:
+        """Record what nobody was promised; if that cannot be done, the log alone has it."""
+        try:
+            async with self._pool.acquire() as conn, conn.transaction():
+                opening = await self._aggregate.open(conn, command)
+                return await self._deny(conn, command, opening, UNSIGNED)
+        except OUTAGES:
+            raise
+        except Exception:
+            if attempt_number() < MOST_ATTEMPTS:
+                raise
+            log.exception("command.forgery_not_recorded", tool_name=command.tool)
+            return self._aggregate.untold(command, UNSIGNED.code)
+
+    async def _give_up(self, command: Command) -> R:
+        """Record a command as refused for a defect of ours, and name it to whoever is on call."""
+        reference = uuid4()
+        denial = Denial(code=Code.INTERNAL_ERROR, details={"reference": str(reference)})
+        async with self._pool.acquire() as conn, conn.transaction():
+            # For its lock: an attempt that hangs may still come to an end. It may be what fails.
+            await _tolerated(self._aggregate.open(conn, command))
+            standing = await conn.fetchrow(STANDING, command.command_id)
+            if standing is not None and not standing["decided"]:
+                recorder = Recorder(conn, self._bundle, command, self._aggregate.statement)
+                await recorder.deny(standing["now"], denial)
+                await conn.execute(GIVE_UP, command.command_id, reference)
+                log.error(
+                    "command.given_up",
+                    command_id=str(command.command_id),
+                    workflow_id=command.subject.workflow_id,
+                    tool_name=command.tool,
+                    reference=str(reference),
+                )
+        outcome = await _tolerated(self._outcome_of(command))
+        return outcome or self._aggregate.untold(command, denial.code)
+
+    async def _outcome_of(self, command: Command) -> R:
+        """Return the subject as it stands after a command that was decided."""
         async with self._pool.acquire() as conn, conn.transaction():
             opening = await self._aggregate.open(conn, command)
-            return await self._deny(conn, command, opening, UNSIGNED)
+            return await self._aggregate.unchanged(conn, command, opening, opening.decided_code)
 
     async def _with_payload(self, command: Command) -> Command:
         """Return a command with the payload that was stored for it; a decided one has none."""
@@ -122,21 +183,34 @@ class Transactions(Generic[Op, R]):
     async def _commit(self, command: Command, payload: Asked, outside: Mapping[str, Any]) -> R:
         async with self._pool.acquire() as conn, conn.transaction():
             opening = await self._aggregate.open(conn, command)
-            if opening.decided:  # a repeat may have begun to wait after the first notice
-                await conn.execute(NOTIFY, str(command.command_id))
-                code = opening.decided_code
-                return await self._aggregate.unchanged(conn, command, opening, code)
-            if payload is UNSIGNED:
-                return await self._deny(conn, disarmed(self._bundle, command), opening, UNSIGNED)
-            if opening.stored_hash is not None:
-                return await self._stored(conn, command, opening)
-            facts = await self._aggregate.facts(conn, command, payload, opening, outside)
-            decision = decide(self._bundle, facts, command, payload, self._aggregate.judge)
-            if isinstance(decision, Effects):
-                decision = await _outbox_conflict(conn, decision) or decision
-            if isinstance(decision, Denial):
-                return await self._deny(conn, command, opening, decision)
-            return await self._aggregate.apply(conn, command, opening, facts, decision)
+            try:
+                return await self._conclude(conn, command, payload, opening, outside)
+            except TimeoutError as error:
+                raise SlowCommandError(command.tool) from error
+
+    async def _conclude(
+        self,
+        conn: Connection,
+        command: Command,
+        payload: Asked,
+        opening: Op,
+        outside: Mapping[str, Any],
+    ) -> R:
+        if opening.decided:  # a repeat may have begun to wait after the first notice
+            await conn.execute(NOTIFY, str(command.command_id))
+            code = opening.decided_code
+            return await self._aggregate.unchanged(conn, command, opening, code)
+        if payload is UNSIGNED:
+            return await self._deny(conn, disarmed(self._bundle, command), opening, UNSIGNED)
+        if opening.stored_hash is not None:
+            return await self._stored(conn, command, opening)
+        facts = await self._aggregate.facts(conn, command, payload, opening, outside)
+        decision = decide(self._bundle, facts, command, payload, self._aggregate.judge)
+        if isinstance(decision, Effects):
+            decision = await _outbox_conflict(conn, decision) or decision
+        if isinstance(decision, Denial):
+            return await self._deny(conn, command, opening, decision)
+        return await self._aggregate.apply(conn, command, opening, facts, decision)
 
     async def _deny(self, conn: Connection, command: Command, opening: Op, denial: Denial) -> R:
         recorder = Recorder(conn, self._bundle, command, self._aggregate.statement)
@@ -154,6 +228,17 @@ class Transactions(Generic[Op, R]):
         )
         await conn.execute(NOTIFY, str(command.command_id))
         return await self._aggregate.unchanged(conn, command, opening, None)
+
+
+async def _tolerated(work: Awaitable[T]) -> T | None:
+    """Return what comes of it, None if it fails for anything but an outage."""
+    try:
+        return await work
+    except OUTAGES:
+        raise
+    except Exception:
+        log.exception("command.subject_unreadable")
+        return None
 
 
 async def _outbox_conflict(conn: Connection, effects: Effects) -> Denial | None:

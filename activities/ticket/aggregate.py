@@ -138,6 +138,10 @@ class TicketAggregate:
         after = After(opening.ticket, opening.rests_since, opening.clock)
         return await self._outcome(conn, command, code, opening, after)
 
+    def untold(self, command: Command, code: str | None) -> TicketOutcome:
+        """Return the outcome without the ticket, which cannot be read."""
+        return TicketOutcome(command_id=command.command_id, tool=command.tool, code=code)
+
     def _nearest(
         self, opening: TicketOpening, after: After, hold: HoldSnapshot | None
     ) -> Deadline | None:

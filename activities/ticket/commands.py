@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import structlog
 from temporalio import activity
 
+from activities.command.attempts import MOST_ATTEMPTS, OUTAGES, attempt_number
 from activities.command.transaction import Transactions
 from activities.evidence.store import ObjectStore
 from activities.evidence.stored_facts import Outside
@@ -21,6 +23,8 @@ from contracts.ticket import (
 )
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Pool
+
+log = structlog.get_logger()
 
 
 class PostgresTicketActivities(TicketActivities):
@@ -56,10 +60,20 @@ class PostgresTicketActivities(TicketActivities):
         """Record every escalation that is due, each once; return the ticket as it stands.
 
         A timer that rings late, or finds that another has seen to it, sees to all that is overdue.
+        A look that fails for a defect again and again shows no ticket, so that the run ends: what
+        is due is left to the sweep, and the next command starts another run.
         """
         await self._catching_up.over()
-        async with self._pool.acquire() as conn, conn.transaction():
-            rung = await ring(conn, self._bundle, fired)
+        try:
+            async with self._pool.acquire() as conn, conn.transaction():
+                rung = await ring(conn, self._bundle, fired)
+        except OUTAGES:
+            raise
+        except Exception:
+            if attempt_number() < MOST_ATTEMPTS:
+                raise
+            log.exception("ticket.look_given_up", ticket_id=str(fired.ticket_id))
+            return None
         if rung is None:
             return None
         if rung.late > LATE or not rung.seen_to:

@@ -1,24 +1,15 @@
 """The command bus: look-up, signal and outcome of a command, each one round trip."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 import orjson
-from temporalio.client import Client
-from temporalio.common import (
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
-from temporalio.service import RPCError, RPCStatusCode
 
-from api.command.address import Destination
 from api.command.call import Found
 from api.wire.errors import ApiError
 from contracts.command import SignedCommand
+from contracts.engine_limits import INLINE_BYTES
 from contracts.signing import sign
 from contracts.statements import SET_TENANT
 from policy.codes import Code
@@ -27,6 +18,7 @@ from policy.command.message import Command
 from policy.model import Actor
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Connection, Pool
+from runtime.temporal.sending import ENGINE_FAULTS, Sender, is_refusal
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
 OPEN_ROW = """
@@ -43,34 +35,20 @@ STORE_PAYLOAD = """
 INSERT INTO command_payloads (command_id, tenant_id, payload) VALUES ($1, $2, $3)
 ON CONFLICT (command_id) DO NOTHING
 """
-RPC_LIMIT = timedelta(seconds=5)
-INLINE_BYTES = 4096
-
-
-class _First(NamedTuple):
-    """What operators see of a workflow that a command starts."""
-
-    attributes: TypedSearchAttributes | None
-    summary: str | None
+PROMISE = """
+INSERT INTO command_promises (command_id, tenant_id, signed) VALUES ($1, $2, $3)
+ON CONFLICT (command_id) DO NOTHING
+"""
+Check = Callable[[], Awaitable[None]]
+"""Raises the error of a command that is out of reach."""
 
 
 class Bus:
-    """Sends commands to their workflows and logs what never gets there.
+    """Sends commands to their workflows and logs what never gets there; `key` signs."""
 
-    `destinations` are by the kind of what a command is about; `key` signs.
-    """
-
-    def __init__(
-        self,
-        pool: Pool,
-        client: Client,
-        destinations: Mapping[str, Destination],
-        key: bytes,
-        bundle: Bundle,
-    ) -> None:
+    def __init__(self, pool: Pool, sender: Sender, key: bytes, bundle: Bundle) -> None:
         self._pool = pool
-        self._client = client
-        self._destinations = destinations
+        self._sender = sender
         self._key = key
         self._bundle = bundle
 
@@ -84,51 +62,38 @@ class Bus:
             raise LookupError("look_up always returns a row")
         return Found(**row)
 
-    async def send(self, command: Command, *, expect_workflow: bool = False) -> None:
-        """Signal the subject's workflow, starting it if none runs; raise 503 if that fails.
+    async def send(self, command: Command, judge_again: Check | None) -> SignedCommand:
+        """Sign a command and send it; return it as it was sent.
 
-        Where a running one is to be expected, a plain signal is tried first: it is cheaper.
+        Where a running workflow is to be expected, `judge_again` is asked when there is none: its
+        subject may have come to its end meanwhile, and a run for a refusal would hide the last one.
         """
-        destination = self._destinations[command.subject.kind]
-        first = _First(destination.attributes(command), destination.summary(command))
+        seen = command
         if len(orjson.dumps(command.payload)) > INLINE_BYTES:
             command = await self._store_payload(command)
         signed = sign(self._key, command)
+        if judge_again is not None:
+            async with self._promising(signed):
+                if await self._sender.signal(signed):
+                    return signed
+            await judge_again()
+        async with self._promising(signed):
+            await self._sender.start(signed, seen)
+        return signed
+
+    @asynccontextmanager
+    async def _promising(self, signed: SignedCommand) -> AsyncIterator[None]:
+        """Raise 503 if sending fails.
+
+        Unless the engine refused the command it may have arrived, so then it is promised: somebody
+        will see to it, whether its caller repeats it or not.
+        """
         try:
-            if not (expect_workflow and await self._signal(signed)):
-                await self._signal_with_start(signed, destination, first)
-        except (TimeoutError, RPCError, RuntimeError) as error:
+            yield
+        except ENGINE_FAULTS as error:
+            if not is_refusal(error):
+                await self.promise(signed)
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
-
-    async def _signal(self, signed: SignedCommand) -> bool:
-        """Signal the running workflow of the subject; return whether there was one."""
-        command = signed.command
-        handle = self._client.get_workflow_handle(command.subject.workflow_id)
-        try:
-            await handle.signal(command.tool, signed, rpc_timeout=RPC_LIMIT)
-        except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return True
-
-    async def _signal_with_start(
-        self, signed: SignedCommand, destination: Destination, first: _First
-    ) -> None:
-        command = signed.command
-        await self._client.start_workflow(
-            destination.workflow,
-            destination.start(command),
-            id=command.subject.workflow_id,
-            task_queue=destination.task_queue,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            start_signal=command.tool,
-            start_signal_args=[signed],
-            search_attributes=first.attributes,
-            static_summary=first.summary,
-            rpc_timeout=RPC_LIMIT,
-        )
 
     async def _store_payload(self, command: Command) -> Command:
         """Keep a large payload out of the engine's history; the activity reads it by its id."""
@@ -144,38 +109,45 @@ class Bus:
             await conn.execute(SET_TENANT, actor.tenant_id)
             yield conn
 
-    async def log_open(self, command: Command) -> None:
-        """Make an undecided command visible: its caller was told to come back for it."""
-        await self._log(command, None)
+    async def promise(self, signed: SignedCommand) -> None:
+        """Make an undecided command visible, and keep it whole until it is decided.
+
+        Its caller was told to come back for it: whatever becomes of its workflow, it is sent again.
+        """
+        command, tenant_id = signed.command, signed.command.actor.tenant_id
+        async with self._tenant(command.actor) as conn:
+            await self._log(conn, command, None)
+            whole = signed.model_dump_json()
+            await conn.execute(PROMISE, command.command_id, tenant_id, whole)
 
     async def log_denial(self, command: Command, denial: Denial) -> None:
         """Log a command that the gateway refused."""
-        await self._log(command, denial)
+        async with self._tenant(command.actor) as conn:
+            await self._log(conn, command, denial)
 
-    async def _log(self, command: Command, denial: Denial | None) -> None:
+    async def _log(self, conn: Connection, command: Command, denial: Denial | None) -> None:
         actor = command.actor
         verdict: tuple[object, ...] = (None,) * 5
         if denial is not None:
             body = denial.body(command.request_id or None, command.correlation_id)
             text = orjson.dumps(body).decode()
             verdict = ("DENY", denial.code, denial.dimension, denial.status, text)
-        async with self._tenant(actor) as conn:
-            await conn.execute(
-                OPEN_ROW,
-                command.command_id,
-                actor.tenant_id,
-                command.ticket_id,
-                command.tool,
-                command.endpoint,
-                actor.actor_type,
-                actor.actor_id,
-                actor.actor_role,
-                UUID(command.request_id) if command.request_id else None,
-                command.request_hash,
-                command.correlation_id,
-                command.trace_id,
-                self._bundle.version,
-                self._bundle.sha256,
-                command.submitted_at,
-                *verdict,
-            )
+        await conn.execute(
+            OPEN_ROW,
+            command.command_id,
+            actor.tenant_id,
+            command.ticket_id,
+            command.tool,
+            command.endpoint,
+            actor.actor_type,
+            actor.actor_id,
+            actor.actor_role,
+            UUID(command.request_id) if command.request_id else None,
+            command.request_hash,
+            command.correlation_id,
+            command.trace_id,
+            self._bundle.version,
+            self._bundle.sha256,
+            command.submitted_at,
+            *verdict,
+        )

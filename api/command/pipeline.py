@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import structlog
 from starlette.datastructures import Headers
 
 from api.command.address import Address
-from api.command.bus import Bus
+from api.command.bus import Bus, Check
 from api.command.call import Call, Found
 from api.command.limits import RateLimiter
 from api.command.outcomes import Outcome, Outcomes
@@ -19,7 +20,7 @@ from api.identity.identity import Identity
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError, headers_of
 from api.wire.request_log import Trail
-from contracts.command import command_id
+from contracts.command import SignedCommand, command_id
 from policy.codes import Code
 from policy.command.decide import role_denial
 from policy.command.effects import Denial
@@ -114,7 +115,8 @@ class Pipeline:
             raise refusal(subject)
         identity = command_id(actor, call.rule.route, key, digest, found.rejections)
         command = self._command_of(call, actor, digest, identity, subject.fields)
-        return await self._run(command, digest, call, expect_workflow=found.state is not None)
+        judge_again = None if found.state is None else partial(self._judge_again, call, command)
+        return await self._run(command, digest, call, judge_again)
 
     async def _subject(
         self, call: Call, actor: Actor, key: UUID, found: Found, *, joins: bool
@@ -154,33 +156,53 @@ class Pipeline:
         ticket_id = call.ticket_id if call.rule.mutating else None
         return self._limiter.spend(actor, call.tool, ticket_id)
 
+    async def _judge_again(self, call: Call, command: Command) -> None:
+        """Refuse a command whose subject has come to its end since it was looked up.
+
+        One that somebody was promised is for the engine to decide.
+        """
+        actor, key, digest = command.actor, UUID(command.request_id), command.request_hash
+        found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
+        if found.open_hash is not None or found.idem_hash is not None:
+            return
+        payload = parse_payload(self._bundle, call.tool, call.body)
+        address = self._addresses[call.rule.subject]
+        denial = (
+            payload
+            if isinstance(payload, Denial)
+            else await address.denial(call, actor, found, payload)
+        )
+        if denial is not None:
+            await self._refuse(call, actor, denial)
+            raise refusal(denial)
+
     async def _run(
-        self, command: Command, digest: str, call: Call, *, expect_workflow: bool
+        self, command: Command, digest: str, call: Call, judge_again: Check | None
     ) -> Answer:
         call.trail.command_id = command.command_id
         seconds = call.context.wait_seconds
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
         with self._outcomes.expect(command) as future:
-            try:
-                await self._bus.send(command, expect_workflow=expect_workflow)
-            except ApiError:
-                await self._bus.log_open(command)
-                raise
+            sent = await self._bus.send(command, judge_again)
             try:
                 async with asyncio.timeout(limit):
                     outcome = await future
             except TimeoutError:
-                await self._bus.log_open(command)
-                return accepted(command, applied)
+                return await self._accepted(sent, applied)
         if outcome is None:  # decided under another command of the same key
             key = UUID(command.request_id)
             endpoint, ticket_id = call.rule.route, call.ticket_id
             found = await self._bus.look_up(command.actor, endpoint, key, digest, ticket_id)
             if found.idem_hash is None:
-                return accepted(command, applied)
+                return await self._accepted(sent, applied)
             return await self._repeat(call, command.actor, found, digest)
         return answer_of(outcome, applied)
+
+    async def _accepted(self, sent: SignedCommand, headers: dict[str, str]) -> Answer:
+        """Answer 202 once it is certain that the command will be decided."""
+        await self._bus.promise(sent)
+        return accepted(sent.command, headers)
 
     async def _refuse(self, call: Call, actor: Actor, denial: Denial) -> None:
         """Log a refusal; without a hash, so that it does not count among those of the key.

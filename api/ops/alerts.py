@@ -1,4 +1,4 @@
-"""The alerts: what has gone wrong too often (contract 15.3), and evidence that is damaged."""
+"""The alerts: what has gone wrong too often (contract 15.3), or must never go wrong at all."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -8,6 +8,7 @@ import orjson
 
 from api.ops.health import SERVICE
 from api.ops.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
+from api.ops.undecided import SHOWN_COMMANDS, undecided
 from api.wire.counters import Counters
 from policy.codes import Code
 from policy.rules.bundle import Bundle
@@ -30,6 +31,10 @@ RECORDS_ARE_LATE = timedelta(minutes=15)
 STUCK = "STUCK_SCHEDULING"
 EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK = "EVIDENCE_INTEGRITY", "evidence_integrity.md"
 UNANCHORED, ANCHORING_RUNBOOK = "AUDIT_NOT_ANCHORED", "audit_anchoring.md"
+PROMISE_OVERDUE, COMMAND_GIVEN_UP = "PROMISE_OVERDUE", "COMMAND_GIVEN_UP"
+UNDECIDED_RUNBOOK = "undecided_commands.md"
+OVERDUE_SECONDS = 60
+"""How long a promise may wait: by then it was sent again more than once."""
 SIGNALS = {
     STUCK: "stuck_scheduling_count",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection_count",
@@ -96,6 +101,7 @@ class Alerts:
                     if count >= self._thresholds[alert]
                 ),
                 *await self._of_records(damaged),
+                *await self._undecided(tenant_id),
             ],
             "runbooks": runbook_paths(),
             "metrics": {"generated_at": now, "counters": counters.snapshot()},
@@ -127,17 +133,20 @@ class Alerts:
             late = await self._pool.fetchval(UNSTORED, RECORDS_ARE_LATE)
             counts[UNANCHORED, ANCHORING_RUNBOOK] = late
         return [
-            {
-                "code": code,
-                "severity": "warning",
-                "count": count,
-                "threshold": 1,
-                "runbook": PREFIX + runbook,
-                "runbook_url": URL_PREFIX + runbook,
-            }
-            for (code, runbook), count in counts.items()
-            if count
+            _unwelcome(code, count, runbook) for (code, runbook), count in counts.items() if count
         ]
+
+    async def _undecided(self, tenant_id: str | None) -> list[dict[str, Any]]:
+        """Return the alerts of promises that wait too long, and of commands that were given up."""
+        found, alerts = await undecided(self._pool, tenant_id), []
+        if found.oldest_seconds >= OVERDUE_SECONDS:
+            age = {"oldest_seconds": round(found.oldest_seconds)}
+            alerts.append(_unwelcome(PROMISE_OVERDUE, found.waiting, UNDECIDED_RUNBOOK) | age)
+        if found.given_up:
+            named = {"commands": found.given_up[:SHOWN_COMMANDS]}
+            count = len(found.given_up)
+            alerts.append(_unwelcome(COMMAND_GIVEN_UP, count, UNDECIDED_RUNBOOK) | named)
+        return alerts
 
     def _alert(self, alert: str, count: int) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
@@ -150,3 +159,15 @@ class Alerts:
             "runbook_url": URL_PREFIX + FILES[alert],
             **(stale if alert == STUCK else {}),
         }
+
+
+def _unwelcome(code: str, count: int, runbook: str) -> dict[str, Any]:
+    """Return the alert of what must not happen even once."""
+    return {
+        "code": code,
+        "severity": "warning",
+        "count": count,
+        "threshold": 1,
+        "runbook": PREFIX + runbook,
+        "runbook_url": URL_PREFIX + runbook,
+    }

@@ -7,13 +7,18 @@ from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from api.ops.health import SERVICE
+from api.ops.undecided import Undecided
 from api.wire.counters import DURATIONS, Counters, Durations
 from policy.values import format_datetime
 
@@ -38,6 +43,9 @@ HELP = {
     "dispatch_override_close_by_code": "Tickets closed by force, by override code.",
     "dispatch_assignments_with_snapshot_total": "Dispatches that follow a recommendation.",
     "dispatch_assignments_without_snapshot_total": "Dispatches without a recommendation.",
+    "promises_waiting": "Commands that were answered 202 and are not decided yet.",
+    "promise_oldest_seconds": "How long the oldest of them has waited.",
+    "commands_given_up": "Commands that were refused for a defect within a day.",
 }
 
 
@@ -73,14 +81,30 @@ def _durations(durations: Durations) -> Metric:
     return family
 
 
+class UndecidedCollector(Collector):
+    """Shows what is undecided to Prometheus."""
+
+    def __init__(self, found: Undecided) -> None:
+        self._found = found
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each gauge."""
+        for name, value in self._found.gauges.items():
+            yield GaugeMetricFamily(f"dispatch_{name}", HELP[name], value=value)
+
+
 def _label(value: object) -> str:
     return NEW_TICKET if value is None else str(value)
 
 
-def exposition(counters: Counters, media_type: str = TEXT) -> tuple[bytes, str]:
-    """Return the metrics as text, with their content type."""
+def exposition(
+    counters: Counters, media_type: str = TEXT, found: Undecided | None = None
+) -> tuple[bytes, str]:
+    """Return the metrics as text, with their content type; `found` is None in an outage."""
     registry = CollectorRegistry()
     registry.register(CountersCollector(counters))
+    if found is not None:
+        registry.register(UndecidedCollector(found))
     if media_type == OPENMETRICS:
         text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         return text, openmetrics.CONTENT_TYPE_LATEST

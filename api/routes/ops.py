@@ -1,5 +1,6 @@
 """The routes for operators: metrics, alerts and runbooks (contract 15.2, 15.3)."""
 
+import asyncio
 from collections.abc import Iterator
 
 from starlette.requests import Request
@@ -7,6 +8,7 @@ from starlette.requests import Request
 from api.gateway import admitted, gateway_of
 from api.ops.metrics import JSON, TEXT, exposition, json_metrics, preferred
 from api.ops.runbooks import URL_PREFIX, runbook_text
+from api.ops.undecided import Undecided, undecided
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
 from api.wire.serving import Route, trail_of
@@ -16,6 +18,7 @@ from runtime.environment import Mode
 from runtime.postgres.pool import DATABASE_FAULTS
 
 OK = 200
+UNDECIDED_SECONDS = 1
 OPERATORS = (Role.OPS, Role.DISPATCHER, Role.ADMIN)
 
 
@@ -29,24 +32,35 @@ def ops_routes() -> Iterator[Route]:
 
 async def _metrics(request: Request) -> Answer:
     tenant_id = await _admit(request)
-    return _rendered(request, tenant_id, preferred(request.headers.get("accept", "")))
+    return await _rendered(request, tenant_id, preferred(request.headers.get("accept", "")))
 
 
 async def _prometheus(request: Request) -> Answer:
-    return _rendered(request, await _admit(request), TEXT)
+    return await _rendered(request, await _admit(request), TEXT)
 
 
-def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
+async def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
     """Return the metrics that a tenant may see, this request among them."""
     whole, trail = gateway_of(request).ops.counters, trail_of(request)
     for each in whole.counting(trail.tenant_id):
         each.request(request.method, trail.endpoint, OK)
     trail.counted = True
     counters = whole.seen_by(tenant_id)
+    found = await _undecided(request, tenant_id)
     if media_type == JSON:
-        return json_answer(OK, json_metrics(counters))
-    content, content_type = exposition(counters, media_type)
+        gauges = {} if found is None else {"gauges": found.gauges}
+        return json_answer(OK, json_metrics(counters) | gauges)
+    content, content_type = exposition(counters, media_type, found)
     return Answer(OK, content, {"Content-Type": content_type})
+
+
+async def _undecided(request: Request, tenant_id: str | None) -> Undecided | None:
+    """Return what is undecided; what this process counted is shown in an outage, too."""
+    try:
+        async with asyncio.timeout(UNDECIDED_SECONDS):
+            return await undecided(gateway_of(request).pool, tenant_id)
+    except DATABASE_FAULTS:
+        return None
 
 
 async def _alerts(request: Request) -> Answer:

@@ -1,7 +1,7 @@
 """Judges a run from its evidence alone: pure, so that old evidence can be judged again.
 
-Nothing acknowledged is lost, nothing is done twice, each ticket's order is linearizable, audit
-chains are whole, timers fire once, and whatever else went wrong is named.
+Nothing acknowledged is lost, every promise is kept, nothing is done twice, each ticket's order is
+linearizable, audit chains are whole, timers fire once, and whatever else went wrong is named.
 """
 
 from collections import Counter, defaultdict
@@ -14,13 +14,14 @@ from tests.faults.load.order import order_faults
 
 GENESIS = "0" * 64
 ACCEPTED = 202
-DEFECT = 500
+DEFECT, GIVEN_UP = 500, "INTERNAL_ERROR"
 
 
 class Law(StrEnum):
     """What must hold."""
 
     NOT_LOST = "nothing acknowledged is lost"
+    PROMISED = "what was answered 202 is decided in the end"
     ONCE = "nothing is done twice"
     TRUE_ANSWERS = "answers say what was decided"
     ORDER = "each ticket's order is linearizable"
@@ -42,6 +43,7 @@ def check(evidence: Evidence) -> list[Violation]:
     done = Counter(event.command for event in evidence.events if event.command)
     return [
         *(Violation(Law.NOT_LOST, text) for text in _lost(evidence, decisions, done)),
+        *(Violation(Law.PROMISED, text) for text in _broken_promises(evidence, decisions)),
         *(Violation(Law.ONCE, text) for text in _doubled(evidence, done)),
         *(Violation(Law.TRUE_ANSWERS, text) for text in _false_answers(evidence, decisions)),
         *(Violation(Law.ORDER, text) for text in order_faults(evidence.calls, evidence.events)),
@@ -56,16 +58,23 @@ def _lost(evidence: Evidence, decisions: dict[str, Decision], done: Counter[str]
         decision = decisions.get(call.command or "")
         if call.ending is Ending.OK and (decision is None or not decision.allowed):
             yield f"{_named(call)} was answered {call.status}, but is not recorded as allowed"
-        elif call.status == ACCEPTED and (decision is None or decision.allowed is None):
-            yield f"{_named(call)} was accepted, but never decided"
     effective = {each.identity for each in evidence.decisions if done[each.command]}
     for decision in evidence.decisions:
         if decision.allowed and decision.identity not in effective:
             yield f"{decision.tool} {decision.command} is allowed, but has no audit row"
     for run in evidence.runs:
-        for command in run.signaled:
+        for command in () if run.struck else run.signaled:
             if command not in decisions or decisions[command].allowed is None:
                 yield f"{run.workflow} was signaled {command}, which was never decided"
+
+
+def _broken_promises(evidence: Evidence, decisions: dict[str, Decision]) -> Iterator[str]:
+    for call in _commands(evidence):
+        decision = decisions.get(call.command or "")
+        if call.status == ACCEPTED and (decision is None or decision.allowed is None):
+            yield f"{_named(call)} was accepted, but never decided"
+    for command in evidence.open_promises:
+        yield f"{command} is still promised"
 
 
 def _doubled(evidence: Evidence, done: Counter[str]) -> Iterator[str]:
@@ -129,6 +138,9 @@ def _unexplained(evidence: Evidence) -> Iterator[str]:
     for call in evidence.calls:
         if call.status == DEFECT:
             yield f"{_named(call)} was answered 500"
+    for decision in evidence.decisions:
+        if decision.code == GIVEN_UP:
+            yield f"{decision.tool} {decision.command} was given up"
     for run in evidence.runs:
         for failure in run.failures:
             yield f"a task of {run.workflow} failed: {failure}"

@@ -13,6 +13,7 @@ import orjson
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.command import CLOCK_CHANGED, SignedCommand
 from policy.command.message import Subject
@@ -30,8 +31,13 @@ HARMLESS = {
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
     WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
 }
-"""A signal came while the run ended, a worker left: the task is done again."""
+"""A signal came while the run ended, a worker left, it was reset: the task is done again."""
+STRUCK = {
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+    EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
+}
 LATE = timedelta(seconds=30)
 EVENTS = """
 SELECT e.ticket_id::text AS ticket, e.seq, e.hash, e.prev_hash, e.command_id::text AS command,
@@ -44,6 +50,10 @@ SELECT command_id::text AS command, actor_id AS actor, tool_name AS tool, reques
        decision, code, response_text AS text
   FROM command_log
  WHERE actor_type IS DISTINCT FROM 'SYSTEM' AND (ticket_id = ANY ($1) OR request_id = ANY ($2))
+"""
+PROMISES = """
+SELECT p.command_id::text FROM command_promises p LEFT JOIN command_log c USING (command_id)
+ WHERE c.decided_at IS NULL
 """
 OPEN = """
 SELECT count(*) FROM command_log WHERE decided_at IS NULL AND command_id::text = ANY ($1)
@@ -99,6 +109,7 @@ async def collect(
             double_timers=tuple(row[0] for row in await conn.fetch(DOUBLE_ESCALATIONS, tickets)),
             escalations=await conn.fetchval(ESCALATIONS, tickets),
             broken_records=tuple(await _broken_records(lab, states)),
+            open_promises=tuple(row[0] for row in await conn.fetch(PROMISES)),
         )
     finally:
         await conn.close()
@@ -112,7 +123,8 @@ async def _at_rest(
     async def rests() -> bool:
         undecided = await conn.fetchval(OPEN, accepted)
         overdue = await conn.fetch(OVERDUE, timedelta(), tickets)
-        return not undecided and not overdue
+        promised = await conn.fetch(PROMISES)
+        return not undecided and not overdue and not promised
 
     try:
         await eventually(rests, within=seconds)
@@ -141,11 +153,16 @@ async def _runs(client: Client, tickets: Iterable[str]) -> list[Run]:
 
 async def _runs_of(client: Client, workflow: str) -> list[Run]:
     """Follow the runs of a workflow back to the one that was not continued from another."""
-    found = []
-    run_id = (await client.get_workflow_handle(workflow).describe()).run_id
-    while run_id:
+    found: list[Run] = []
+    run_id: str | None = None
+    while run_id != "":
         handle = client.get_workflow_handle(workflow, run_id=run_id)
-        events = list((await handle.fetch_history()).events)
+        try:
+            events = list((await handle.fetch_history()).events)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            break  # somebody has deleted it
         found.append(await _run(client, workflow, events))
         start = events[0].workflow_execution_started_event_attributes
         run_id = start.continued_execution_run_id
@@ -174,7 +191,7 @@ async def _run(client: Client, workflow: str, events: Sequence[HistoryEvent]) ->
             case EventType.EVENT_TYPE_TIMER_CANCELED:
                 kept["timers_canceled"].append(event.timer_canceled_event_attributes.timer_id)
     lists = {name: tuple(values) for name, values in kept.items()}
-    return Run(workflow=workflow, **lists)
+    return Run(workflow=workflow, struck=events[-1].event_type in STRUCK, **lists)
 
 
 def _event(row: asyncpg.Record) -> Event:

@@ -12,7 +12,9 @@ from random import Random
 from types import MappingProxyType
 
 import psutil
+from temporalio.service import RPCError, RPCStatusCode
 
+from tests.blows import BLOWS, Blow
 from tests.faults.laboratory import DATABASE, ENGINE, GATEWAYS, Lab
 from tests.faults.load.moves import drawn
 
@@ -20,6 +22,8 @@ Nemesis = Callable[[Lab, Random], Awaitable[None]]
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.3, 2.5
 LONGEST_DELAY_SECONDS = 0.2
 PARTS = ("gateway", "worker", "temporal", "postgres", "s3")
+RUNNING = "WorkflowType = 'Ticket' AND ExecutionStatus = 'Running'"
+MOST_LISTED, MOST_STRUCK = 50, 5
 WIRES = {"postgres": DATABASE, "temporal": ENGINE}
 
 
@@ -84,6 +88,18 @@ async def half_open(part: str, lab: Lab, draw: Random) -> None:
     await wire.mend()
 
 
+async def upon_tickets(blow: Blow, lab: Lab, draw: Random) -> None:
+    """Strike some of the running workflows as an operator can, while they work."""
+    client = await lab.temporal()
+    running = [each.id async for each in client.list_workflows(RUNNING, limit=MOST_LISTED)]
+    for workflow_id in draw.sample(running, min(len(running), draw.randint(1, MOST_STRUCK))):
+        try:
+            await blow(client, workflow_id)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:  # it has come to its own end
+                raise
+
+
 async def fill_disk(lab: Lab, draw: Random) -> None:
     """Let no file of Postgres grow, as on a full disk; it panics and must recover."""
     processes = lab.processes("postgres")
@@ -120,6 +136,7 @@ NEMESES: Mapping[str, Nemesis] = MappingProxyType(
             for part in WIRES
         },
         **({"fill disk of postgres": fill_disk} if shutil.which("prlimit") else {}),
+        **{f"{blow.__name__} tickets": partial(upon_tickets, blow) for blow in BLOWS},
         "step clock of gateway": step_clock,
         "roll out workers": roll,
     }

@@ -23,6 +23,7 @@ from tests.integration.servers.gateway import TestGateway
 from tests.kinds.counter.policy import counting_bundle
 from tests.kinds.house import WAITS_AT_GATE, House, house
 from tests.kinds.kinds import KINDS, Call, Kind
+from tests.kinds.programs import DEFECT, HANG
 from tests.polling import eventually
 from worker.parts import OUR_PURE_MODULES
 
@@ -30,7 +31,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS),
 ]
-AT_ONCE, FLOOD = 50, 150
+AT_ONCE, FLOOD, ACCEPTED = 50, 150, 202
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 EFFECTS = """
 SELECT (SELECT count(*) FROM audit_events WHERE request_id = $1),
@@ -38,6 +39,8 @@ SELECT (SELECT count(*) FROM audit_events WHERE request_id = $1),
        (SELECT count(*) FROM command_log WHERE request_id = $1)
 """
 REFUSED = "SELECT count(*) FROM command_log WHERE correlation_id = $1 AND decision = 'DENY'"
+DECIDED = "SELECT count(*) FROM command_log WHERE request_id = ANY ($1) AND decision = 'ALLOW'"
+CODE = "SELECT code FROM command_log WHERE request_id = $1"
 ALLOWED = "SELECT count(*) FROM audit_events WHERE correlation_id = $1"
 
 
@@ -48,11 +51,17 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         yield running
 
 
-async def post(
-    place: House, call: Call, key: str | None = None, gateway: int = 0
+async def post(  # noqa: PLR0913  one argument for each thing that a test may want otherwise
+    place: House,
+    call: Call,
+    key: str | None = None,
+    gateway: int = 0,
+    *,
+    wait: int = 60,
+    correlation_id: str = "",
 ) -> httpx.Response:
     headers = TestGateway.as_role("dispatcher", Idempotency_Key=key or str(uuid4()))
-    headers["Prefer"] = "wait=60"
+    headers |= {"Prefer": f"wait={wait}", "X-Correlation-Id": correlation_id}
     return await place.gateways[gateway].post(call.path, json=dict(call.body), headers=headers)
 
 
@@ -98,6 +107,55 @@ async def test_a_worker_killed_inside_the_transaction_leaves_one_effect(
     answer = await waiting
     assert answer.is_success, answer.text
     await assert_one_effect(place, key)
+
+
+async def test_what_was_promised_is_decided_though_its_workflow_was_terminated(
+    place: House, kind: Kind
+) -> None:
+    subject, keys = await begun(place, kind), [str(uuid4()) for _ in range(5)]
+    async with place.owner() as conn, conn.transaction():
+        await conn.execute(LOCK, kind.lock(subject.id))
+        for key in keys:
+            answer = await post(place, kind.change(subject.id), key, wait=0)
+            assert answer.status_code == ACCEPTED, answer.text
+        await place.engine.get_workflow_handle(subject.workflow_id).terminate("by an operator")
+
+    async with place.owner() as conn:
+
+        async def all_decided() -> bool:
+            count: int = await conn.fetchval(DECIDED, [UUID(key) for key in keys])
+            return count == len(keys)
+
+        await eventually(all_decided, within=60, what="every promise kept")
+    for key in keys:
+        await assert_one_effect(place, key)
+
+
+async def test_a_command_that_fails_by_a_defect_is_refused_and_the_next_one_runs(
+    place: House, kind: Kind
+) -> None:
+    subject = await begun(place, kind)
+    answer = await post(place, kind.change(subject.id), correlation_id=DEFECT)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (500, "INTERNAL_ERROR")
+    assert UUID(error["reference"])
+    assert (await post(place, kind.change(subject.id))).is_success
+
+
+@pytest.mark.timeout(300)
+async def test_a_command_that_never_ends_is_refused_and_the_next_one_runs(
+    place: House, kind: Kind
+) -> None:
+    subject, key = await begun(place, kind), str(uuid4())
+    answer = await post(place, kind.change(subject.id), key, wait=0, correlation_id=HANG)
+    assert answer.status_code == ACCEPTED, answer.text
+    async with place.owner() as conn:
+
+        async def given_up() -> bool:
+            return bool(await conn.fetchval(CODE, UUID(key)) == "INTERNAL_ERROR")
+
+        await eventually(given_up, within=240, what="a refusal")
+    assert (await post(place, kind.change(subject.id))).is_success
 
 
 async def test_a_flood_over_many_runs_is_decided_once_each_in_order(

@@ -109,12 +109,36 @@ FALSE: dict[str, tuple[Law, Callable[[Evidence], Evidence]]] = {
         Law.NOT_LOST,
         lambda true: replace(true, decisions=true.decisions[1:]),
     ),
-    "an accepted command that is never decided": (
-        Law.NOT_LOST,
+    "a command answered 202 that is never decided": (
+        Law.PROMISED,
         lambda true: replace(
             true,
             calls=(*true.calls, replace(true.calls[0], status=202, ending=Ending.UNKNOWN)),
             decisions=changed(true.decisions, 0, allowed=None),
+        ),
+    ),
+    "a command answered 202 that no row tells of": (
+        Law.PROMISED,
+        lambda true: replace(
+            true,
+            calls=(
+                *true.calls,
+                replace(true.calls[0], command="gone", status=202, ending=Ending.UNKNOWN),
+            ),
+        ),
+    ),
+    "a promise that is open at the end": (
+        Law.PROMISED,
+        lambda true: replace(true, open_promises=("c0",)),
+    ),
+    "a command that was given up": (
+        Law.EXPLAINED,
+        lambda true: replace(
+            true,
+            decisions=(
+                *true.decisions,
+                Decision("c9", "a", "tool", "k9", allowed=False, code="INTERNAL_ERROR"),
+            ),
         ),
     ),
     "a signal that is never decided": (
@@ -222,6 +246,12 @@ def test_a_false_history_breaks_the_law_that_it_should(
     law: Law, falsify: Callable[[Evidence], Evidence]
 ) -> None:
     assert law in {violation.law for violation in check(falsify(history()))}
+
+
+def test_what_an_operators_blow_took_from_a_run_is_lost_only_if_it_was_acknowledged() -> None:
+    struck = Run("w", ("unanswered",), struck=True)
+    true = history()
+    assert check(replace(true, runs=(*true.runs, struck))) == []
 
 
 def test_a_command_of_unknown_fate_may_have_taken_effect_or_not() -> None:

@@ -12,12 +12,13 @@ import policy
 from activities.command.gathering import Gathering
 from activities.ticket.facts import TicketGathering
 from activities.ticket.writes import WRITES
-from api.lifespan import addresses, destinations, read_tools
+from api.lifespan import addresses, read_tools
 from policy.command.registry import command_tool
 from policy.command.writes import Write
 from policy.rules.bundle import load_bundle
 from policy.ticket.facts import OUTSIDE
 from runtime.settings import load_settings
+from runtime.temporal.destinations import destinations
 
 BUNDLE = load_bundle()
 GATHERINGS: Mapping[str, tuple[type[Gathering], frozenset[str]]] = {
@@ -50,7 +51,7 @@ def test_every_read_of_the_bundle_has_its_reader() -> None:
 def test_every_subject_of_the_bundle_has_an_address_and_a_destination() -> None:
     settings, _ = load_settings({})
     subjects = {rule.subject for rule in BUNDLE.commands.values()}
-    assert subjects <= set(addresses(NOT_USED))
+    assert subjects <= set(addresses(NOT_USED, BUNDLE))
     assert subjects <= set(destinations(BUNDLE, settings))
 
 

@@ -6,7 +6,7 @@ A signal that arrives while a run ends makes the server repeat that task, and so
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import chain, pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,13 +17,14 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from contracts.engine_limits import CARRIED_COMMANDS, PAYLOAD_BYTES
 from contracts.ticket import TicketStart
 from runtime.stack.servers import script
 from runtime.temporal.client import ensure_search_attributes
+from tests.faults.collector import HARMLESS
 from tests.polling import eventually
-from tests.workflow.driver import TicketDriver, ticket_worker
+from tests.workflow.driver import DISPATCHER, TicketDriver, ticket_worker
 from tests.workflow.memory import InMemoryTicketActivities
-from workflows.command.loop import CARRIED_COMMANDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -141,6 +142,25 @@ async def test_a_run_takes_over_no_more_than_a_start_may_hold(ticket: TicketDriv
     starts = [await started_with(events) for events in await runs(ticket)]
     assert len(starts) > 1
     assert max(len(start.pending) for start in starts) <= CARRIED_COMMANDS
+
+
+async def test_a_run_takes_over_no_more_bytes_than_a_start_may_hold(ticket: TicketDriver) -> None:
+    """The scope of an actor may hold a thousand sites: forty such commands are two megabytes."""
+    widely = DISPATCHER.model_copy(update={"site_ids": frozenset(uuid4() for _ in range(1500))})
+    sent = [await ticket.send("ticket.create")]
+    sent += [await ticket.send("ticket.triage", actor=widely) for _ in range(FLOOD)]
+    assert await decided(ticket, len(sent)) == [command.command_id for command in sent]
+    histories = await runs(ticket)
+    starts = [await started_with(events) for events in histories]
+    assert len(starts) > 1
+    assert max(len(start.model_dump_json()) for start in starts) <= PAYLOAD_BYTES
+    failed = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    assert not [
+        cause
+        for event in chain.from_iterable(histories)
+        if event.event_type == failed
+        and (cause := event.workflow_task_failed_event_attributes.cause) not in HARMLESS
+    ]
 
 
 async def keep_their_order(ticket: TicketDriver, sent: Sequence[Sequence[UUID]]) -> bool:

@@ -8,6 +8,9 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError
 
+with workflow.unsafe.imports_passed_through():
+    from contracts.engine_limits import shown_summary
+
 LOCAL_LIMIT = timedelta(seconds=5)
 ACTIVITY_LIMIT = timedelta(seconds=30)
 ONCE = RetryPolicy(maximum_attempts=1)
@@ -45,5 +48,5 @@ async def regularly(method: Callable[[A, P], Awaitable[R]], argument: P, summary
         argument,
         start_to_close_timeout=ACTIVITY_LIMIT,
         retry_policy=FOREVER,
-        summary=summary,
+        summary=shown_summary(summary),
     )

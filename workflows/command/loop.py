@@ -13,13 +13,20 @@ from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
     from contracts.command import CLOCK_CHANGED, Outcome, SignedCommand, View
+    from contracts.engine_limits import (
+        CARRIED_BYTES,
+        CARRIED_COMMANDS,
+        HEAD_BYTES,
+        INLINE_BYTES,
+        SCOPED_ID_BYTES,
+        shown_summary,
+    )
     from policy.command.message import Command, Subject
     from policy.model import Actor, ActorType, Role
     from workflows.command.sealed import is_sealed
 
 LONGEST_TIMER = timedelta(days=365)
 SHORTEST_TIMER = timedelta(seconds=1)  # the database's clock may be behind the engine's
-CARRIED_COMMANDS = 200
 V = TypeVar("V", bound=View)
 R = TypeVar("R", bound=Outcome)
 
@@ -70,6 +77,10 @@ class CommandLoop(ABC, Generic[V, R]):
 
     def carries_less(self) -> bool:
         """Whether a large inbox is worked off first; a start with it would be refused."""
+        return True
+
+    def carries_few_bytes(self) -> bool:
+        """Whether an inbox of few but large commands is worked off first, too."""
         return True
 
     async def drained(self) -> V | None:
@@ -164,11 +175,14 @@ class CommandLoop(ABC, Generic[V, R]):
         self._timer = asyncio.create_task(self._ring(delay, view.due_for or "deadline"))
 
     async def _ring(self, delay: timedelta, reason: str) -> None:
-        await workflow.sleep(delay, summary=reason)
+        await workflow.sleep(delay, summary=shown_summary(reason))
         self._alarm = True
 
     def _may_continue(self) -> bool:
         is_small = len(self.inbox) <= CARRIED_COMMANDS or not self.carries_less()
+        is_large = sum(map(_most_bytes, self.inbox)) > CARRIED_BYTES
+        if is_small and is_large and self.carries_few_bytes():
+            return False
         return is_small and not self._leaving
 
     def _unreadable(self, name: str) -> Command:
@@ -189,3 +203,10 @@ class CommandLoop(ABC, Generic[V, R]):
             submitted_at=workflow.now(),
             **self.subject.fields,
         )
+
+
+def _most_bytes(signed: SignedCommand) -> int:
+    """Return how much a command takes at most where it is carried."""
+    actor = signed.command.actor
+    scope = len(actor.account_ids or ()) + len(actor.site_ids or ())
+    return HEAD_BYTES + INLINE_BYTES + SCOPED_ID_BYTES * scope

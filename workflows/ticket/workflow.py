@@ -21,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.command.loop import CommandLoop
     from workflows.ticket.card import card
 
+CARRY_FEW_BYTES = "2026-12-carry-few-bytes"
 CARRY_LESS = "2026-11-carry-less"
 DRAIN_ON_CANCEL = "2026-11-drain-on-cancel"
 RING_LOCALLY = "2026-11-ring-locally"
@@ -90,3 +91,7 @@ class TicketWorkflow(CommandLoop[TicketView, TicketOutcome]):
     def carries_less(self) -> bool:
         """Tell whether this run does; those of earlier releases carry an inbox of any size."""
         return workflow.patched(CARRY_LESS)
+
+    def carries_few_bytes(self) -> bool:
+        """Tell whether this run does; those of earlier releases count the commands alone."""
+        return workflow.patched(CARRY_FEW_BYTES)

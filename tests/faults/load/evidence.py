@@ -81,7 +81,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a ticket's workflow; timers by their ids, failures of tasks in words."""
+    """One run of a ticket's workflow; timers by their ids, failures of tasks in words.
+
+    One that was `struck` ended by an operator's hand, whatever it had accepted.
+    """
 
     workflow: str
     signaled: tuple[str, ...] = ()
@@ -89,6 +92,7 @@ class Run:
     timers_started: tuple[str, ...] = ()
     timers_fired: tuple[str, ...] = ()
     timers_canceled: tuple[str, ...] = ()
+    struck: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,8 @@ class Evidence:
 
     `states` is state and version of each ticket as stored; `late_timers` are tickets whose timer
     should have rung long ago, `double_timers` what a timer did twice, `escalations` how many there
-    are, `broken_records` what the product's own re-check of all its records has found.
+    are, `broken_records` what the product's own re-check of all its records has found,
+    `open_promises` the commands that were promised a decision and have none.
     """
 
     calls: tuple[Call, ...] = ()
@@ -109,3 +114,4 @@ class Evidence:
     double_timers: tuple[str, ...] = ()
     escalations: int = 0
     broken_records: tuple[str, ...] = ()
+    open_promises: tuple[str, ...] = ()

@@ -155,12 +155,15 @@ class Runner:
         """Return the command as the gateway sends it."""
         return sign(KEY, command)
 
-    async def send(self, command: Command) -> Answer:
-        """Run a prepared command and return its recorded answer."""
-        activities = PostgresTicketActivities(
+    def activities(self) -> PostgresTicketActivities:
+        """Return the activities as the worker has them."""
+        return PostgresTicketActivities(
             self.pool, self.bundle, KEY, self.store or self.memory, self.followers
         )
-        outcome = await activities.execute_command(self.signed(command))
+
+    async def send(self, command: Command) -> Answer:
+        """Run a prepared command and return its recorded answer."""
+        outcome = await self.activities().execute_command(self.signed(command))
         async with self.turn:
             row = await self.owner.fetchrow(ANSWER, command.command_id)
         assert row is not None

@@ -1,10 +1,13 @@
 """Calls under a key of the test's own, and what they left behind."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
 from tests.integration.servers.gateway import PAYLOAD_OF_NEW, TestGateway
+from tests.polling import eventually
 
 AT_ONCE = 50
 LOG_ROWS = "SELECT count(*) FROM command_log WHERE request_id = $1"
@@ -13,6 +16,7 @@ SELECT (SELECT count(*) FROM audit_events WHERE request_id = $1),
        (SELECT count(*) FROM idempotency_keys WHERE request_id = $1),
        (SELECT count(*) FROM command_log WHERE request_id = $1 AND decision = 'ALLOW')
 """
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 TRIAGE = {"priority": "URGENT", "incident_type": "DOOR_WONT_LATCH"}
 
 
@@ -34,3 +38,21 @@ async def row(gateway: TestGateway, query: str, *values: object) -> tuple[Any, .
 def essence(answer: httpx.Response) -> tuple[int, bytes, str]:
     """Return what must be equal among repeats."""
     return answer.status_code, answer.content, answer.headers["X-Command-Id"]
+
+
+@asynccontextmanager
+async def held(gateway: TestGateway, ticket: str) -> AsyncIterator[None]:
+    """Keep every command of a ticket undecided, by holding what its transaction locks first."""
+    async with gateway.owner() as conn, conn.transaction():
+        await conn.execute(LOCK, ticket)
+        yield
+
+
+async def decided(gateway: TestGateway, url: str) -> Any:  # noqa: ANN401  JSON
+    """Return the status of a command when it is decided."""
+
+    async def status() -> Any:  # noqa: ANN401  JSON
+        body = gateway.get(url).json()
+        return body if body["status"] != "accepted" else None
+
+    return await eventually(status, what="a decision")

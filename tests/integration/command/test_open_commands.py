@@ -1,9 +1,6 @@
 """Commands whose caller did not wait: followed, joined, and followed by others."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,8 +12,10 @@ from tests.integration.command.keyed_calls import (
     EFFECTS,
     LOG_ROWS,
     TRIAGE,
+    decided,
     essence,
     headers,
+    held,
     new_ticket,
     row,
 )
@@ -29,16 +28,7 @@ pytest_plugins = [
 ]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
-
-
-@asynccontextmanager
-async def held(gateway: TestGateway, ticket: str) -> AsyncIterator[None]:
-    """Keep every command of a ticket undecided, by holding what its transaction locks first."""
-    async with gateway.owner() as conn, conn.transaction():
-        await conn.execute(LOCK, ticket)
-        yield
 
 
 async def under_way(gateway: TestGateway) -> None:
@@ -48,16 +38,6 @@ async def under_way(gateway: TestGateway) -> None:
         return bool((await row(gateway, WAITING))[0])
 
     await eventually(waits, what="a command under way")
-
-
-async def decided(gateway: TestGateway, url: str) -> Any:  # noqa: ANN401  JSON
-    """Return the status of a command when it is decided."""
-
-    async def status() -> Any:  # noqa: ANN401  JSON
-        body = gateway.get(url).json()
-        return body if body["status"] != "accepted" else None
-
-    return await eventually(status, what="a decision")
 
 
 def promised_ticket(key: str) -> str:

@@ -121,6 +121,10 @@ class CounterAggregate:
         del conn
         return outcome(command, code, opening.counter)
 
+    def untold(self, command: Command, code: str | None) -> CounterOutcome:
+        """Return the outcome without the counter."""
+        return outcome(command, code, None)
+
 
 class PostgresCounterActivities(CounterActivities):
     """The activities over an injected pool."""

@@ -2,13 +2,13 @@
 
 from uuid import UUID
 
-from api.command.address import Destination
 from api.command.call import Call, Found
 from policy.codes import Code
 from policy.command.effects import Denial
 from policy.command.message import Command, Subject
 from policy.model import Actor
 from policy.values import PayloadModel
+from runtime.temporal.destination import Destination
 from tests.kinds.counter.contracts import CounterStart, counter_of
 from tests.kinds.counter.policy import COUNTER
 

@@ -24,7 +24,7 @@ OF_THE_PRODUCT = {
     *("outbox_backlog.md", "engine_backlog.md", "object_store_failure.md", "kill_switch.md"),
     *("backup_and_restore.md", "demo_day.md", "pilot_cutover_readiness.md"),
     *("launch_checkpoint.md", "launch_gate_evidence_packet.md"),
-    *("evidence_integrity.md", "audit_anchoring.md"),
+    *("evidence_integrity.md", "audit_anchoring.md", "undecided_commands.md"),
 }
 
 
