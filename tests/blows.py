@@ -36,14 +36,15 @@ async def delete(engine: Client, workflow_id: str) -> None:
 
 async def reset(engine: Client, workflow_id: str) -> None:
     """Let it begin again after its first task."""
-    history = await engine.get_workflow_handle(workflow_id).fetch_history()
+    run_id = (await engine.get_workflow_handle(workflow_id).describe()).run_id
+    history = await engine.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
     started = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
     first = next((each.event_id for each in history.events if each.event_type == started), None)
     if first is None:  # it has not begun
         return
     request = ResetWorkflowExecutionRequest(
         namespace=engine.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+        workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
         workflow_task_finish_event_id=first,
         request_id=str(uuid4()),
         reason=REASON,

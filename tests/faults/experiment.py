@@ -97,7 +97,7 @@ class Report:
             "seconds": self.seconds,
             "figures": self.figures,
             "faults": self.faults,
-            "violations": self.violations,
+            "violations": [each._asdict() for each in self.violations],
         }
         path = folder / f"{stem}.json"
         path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))

@@ -1,4 +1,4 @@
-"""Clients that may not trust their answers: they repeat a key until they know what became of it."""
+"""Clients that may not trust their answers: they repeat a key until they know, or leave it."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,8 @@ from tests.integration.servers.gateway import TestGateway
 Row = dict[str, Any]
 GRACE_SECONDS = 7.0
 PAUSE_SECONDS = 0.25
-DUPLICATE_SHARE, READ_SHARE, REPEAT_SHARE = 0.15, 0.2, 0.08
+DUPLICATE_SHARE, READ_SHARE, REPEAT_SHARE, LEAVING_SHARE = 0.15, 0.2, 0.08, 0.1
+ACCEPTED = httpx.codes.ACCEPTED
 
 
 @dataclass
@@ -113,11 +114,16 @@ class Client:
             await self.deliver(move, key)
 
     async def deliver(self, move: Move, key: str, gateway: int | None = None) -> None:
-        """Repeat a call until its outcome is known, on the next gateway each time."""
+        """Repeat a call until its outcome is known, on the next gateway each time.
+
+        Some do not wait at all, and leave with the promise that they get.
+        """
+        leaves = move.tool != "ticket.create" and self.draw.random() < LEAVING_SHARE
+        wait_seconds = 0 if leaves else self.crowd.wait_seconds
         deadline = time.monotonic() + self.crowd.patience_seconds
         turn = self.draw.randrange(2) if gateway is None else gateway
         while time.monotonic() < deadline:
-            call, answer = await self._request(move, key, turn)
+            call, answer = await self._request(move, key, turn, wait_seconds)
             self.crowd.calls.append(call)
             if call.ending is Ending.OK:
                 learn(self.known, move, answer)
@@ -125,7 +131,7 @@ class Client:
                     await self._upload(answer["upload"])
             elif call.state is not None:
                 self.known.state = call.state
-            if call.ending is not Ending.UNKNOWN:
+            if call.ending is not Ending.UNKNOWN or (leaves and call.status == ACCEPTED):
                 return
             turn += 1
             await asyncio.sleep(PAUSE_SECONDS)
@@ -145,12 +151,12 @@ class Client:
     def _client(self, turn: int) -> httpx.AsyncClient:
         return self.crowd.gateways[turn % len(self.crowd.gateways)]
 
-    async def _request(self, move: Move, key: str, turn: int) -> tuple[Call, Row]:
+    async def _request(
+        self, move: Move, key: str, turn: int, wait_seconds: int
+    ) -> tuple[Call, Row]:
         rule = self.crowd.bundle.tools[move.tool]
         path = rule.route.replace("{ticketId}", str(self.known.ticket))
-        headers = TestGateway.as_role(
-            move.role, Idempotency_Key=key, Prefer=f"wait={self.crowd.wait_seconds}"
-        )
+        headers = TestGateway.as_role(move.role, Idempotency_Key=key, Prefer=f"wait={wait_seconds}")
         request = self._client(turn).build_request(
             rule.method, path, json=move.body, headers=headers
         )
@@ -213,7 +219,7 @@ def ending_of(status: int) -> Ending:
     """Return what a client may conclude from a status."""
     if status in {httpx.codes.OK, httpx.codes.CREATED}:
         return Ending.OK
-    if status == httpx.codes.ACCEPTED or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+    if status == ACCEPTED or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Ending.UNKNOWN
     return Ending.FAIL
 
