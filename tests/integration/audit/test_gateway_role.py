@@ -69,16 +69,18 @@ async def refused(pool: Pool, statement: str, *values: object) -> None:
                 await conn.execute(statement, *values)
 
 
-async def test_the_gateways_role_writes_four_tables_and_deletes_nothing(owner: Connection) -> None:
+async def test_the_gateways_role_writes_five_tables_and_deletes_nothing(owner: Connection) -> None:
     assert [row[0] for row in await owner.fetch(WRITABLE)] == [
         "command_log INSERT",
         "command_payloads INSERT",
+        "command_promises INSERT",
         "dispatch_outbox UPDATE",
         "messages INSERT",
     ]
     assert [row[0] for row in await owner.fetch(CALLABLE)] == [
         *("append_event", "command_outcomes", "decided_commands", "failed_evidence_checks"),
-        *("idempotency_row", "proof.late_records", "resting_tickets", "timer_lateness"),
+        *("given_up_commands", "idempotency_row", "open_promises", "proof.late_records"),
+        *("redaction_key", "resting_tickets", "timer_lateness"),
     ]
 
 
