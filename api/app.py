@@ -30,7 +30,7 @@ from api.routes.tools_by_name import surface_routes
 from api.wire.context import PRODUCTION_HEADERS, SECURITY_HEADERS
 from api.wire.counters import Counters
 from api.wire.own_hosts import OwnHosts
-from api.wire.serving import Route, Serving, is_exact, not_found, served, trail_of
+from api.wire.serving import Route, Serving, is_exact, not_found, request_log_of, served
 from policy.codes import CODES, Code
 from policy.rules.bundle import Bundle
 from runtime.bundle import installed_bundle
@@ -114,6 +114,6 @@ async def _unmatched(request: Request, _: Exception) -> Response:
     )
     if methods:
         message = f"This path is served by {' and '.join(methods)} only."
-    trail = trail_of(request)
-    trail.error_code, trail.message = Code.NOT_FOUND, message
+    request_log = request_log_of(request)
+    request_log.error_code, request_log.message = Code.NOT_FOUND, message
     return not_found(message).response()

@@ -14,7 +14,7 @@ from api.reads.surface import ToolSurface
 from api.reads.tools import ReadTools
 from api.wire.counters import Counters
 from api.wire.errors import ApiError
-from api.wire.serving import trail_of
+from api.wire.serving import request_log_of
 from policy.billing.price_list import PriceList
 from policy.codes import Code
 from policy.model import Actor, Role
@@ -69,7 +69,7 @@ def gateway_of(request: Request) -> Gateway:
 async def admitted(request: Request, roles: Collection[Role]) -> Actor:
     """Return who calls a route that is no tool, or raise what keeps the caller out."""
     gateway = gateway_of(request)
-    identity = await gateway.pipeline.identify(request.headers, trail_of(request))
+    identity = await gateway.pipeline.identify(request.headers, request_log_of(request))
     if identity.actor_role in roles:
         return identity.actor
     raise ApiError(
@@ -85,9 +85,9 @@ def call_of(
     request: Request, name: str, rule: ToolRule, ticket_id: UUID | None, body: object
 ) -> Call:
     """Return the tool call that a request makes, and note for the log which tool it names."""
-    trail = trail_of(request)
-    trail.tool_name, trail.is_command = name, rule.mutating
-    return Call(name, rule, ticket_id, body, trail.context, request.headers, trail)
+    request_log = request_log_of(request)
+    request_log.tool_name, request_log.is_command = name, rule.mutating
+    return Call(name, rule, ticket_id, body, request_log.context, request.headers, request_log)
 
 
 def path_ticket_id(request: Request, code: Code) -> UUID:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import structlog
 
 from automation.client import Gateway, GatewayError
-from automation.dispatching import Dispatching, Outcome
+from automation.dispatching import Dispatching, Ending
 from automation.tally import Tally
 from runtime.settings import Settings
 
@@ -75,20 +75,20 @@ class Cycles:
         await self._serve(self._in_turn(waiting), correlation_id)
 
     async def _serve(self, batch: list[str], correlation_id: str) -> None:
-        outcomes: list[Outcome] = []
+        outcomes: list[Ending] = []
         for ticket_id in batch:
             if self._stopping.is_set():
                 break
             self._served_in[ticket_id] = self._tally.cycles
             outcomes.append(await self._dispatching.serve(ticket_id, correlation_id))
-        skipped = outcomes.count(Outcome.SKIPPED)
+        skipped = outcomes.count(Ending.SKIPPED)
         self._log.info(
             "worker.cycle_complete",
             cycle=self._tally.cycles,
             queued_count=len(batch),
             processed_count=len(outcomes) - skipped,
             skipped_count=skipped,
-            success_count=outcomes.count(Outcome.DISPATCHED),
+            success_count=outcomes.count(Ending.DISPATCHED),
             correlation_id=correlation_id,
         )
 

@@ -21,7 +21,7 @@ REFUSED_PROPOSAL = {code for code, spec in CODES.items() if spec.dimension == "a
 NOT_WAITING = "no_longer_waiting"
 
 
-class Outcome(StrEnum):
+class Ending(StrEnum):
     """What became of one ticket in one cycle."""
 
     DISPATCHED = "dispatched"
@@ -51,7 +51,7 @@ class Dispatching:
         """Keep what is remembered of these tickets only."""
         self._refused = {each: self._refused[each] for each in self._refused.keys() & ticket_ids}
 
-    async def serve(self, ticket_id: str, correlation_id: str) -> Outcome:
+    async def serve(self, ticket_id: str, correlation_id: str) -> Ending:
         """Do for a ticket without technician what automation may do."""
         try:
             query = {"ticket_id": ticket_id}
@@ -70,14 +70,14 @@ class Dispatching:
             if verdict in REASONS:
                 return self._skipped(ticket_id, REASONS[verdict])
         proposal = await self._propose(ticket, correlation_id)
-        if isinstance(proposal, Outcome):
+        if isinstance(proposal, Ending):
             return proposal
         if may_dispatch is Verdict.SHADOW:
             self._log.info("worker.proposal", ticket_id=ticket_id, **proposal._asdict())
-            return Outcome.NOTHING
+            return Ending.NOTHING
         return await self._dispatch(ticket, proposal, correlation_id)
 
-    async def _propose(self, ticket: dict[str, Any], correlation_id: str) -> Proposal | Outcome:
+    async def _propose(self, ticket: dict[str, Any], correlation_id: str) -> Proposal | Ending:
         ticket_id = ticket["id"]
         service_type = (ticket["incident_type"] or "").strip() or ANY_SERVICE
         body = {"service_type": service_type, "recommendation_limit": 1}
@@ -94,7 +94,7 @@ class Dispatching:
 
     async def _dispatch(
         self, ticket: dict[str, Any], proposal: Proposal, correlation_id: str
-    ) -> Outcome:
+    ) -> Ending:
         ticket_id = ticket["id"]
         body = {
             "tech_id": proposal.tech_id,
@@ -109,7 +109,7 @@ class Dispatching:
             return self._failed("worker.dispatch_error", ticket_id, error)
         self._tally.dispatches += 1
         self._log.info("worker.dispatch_success", ticket_id=ticket_id, **proposal._asdict())
-        return Outcome.DISPATCHED
+        return Ending.DISPATCHED
 
     async def _command(
         self, tool: str, ticket: dict[str, Any], body: dict[str, Any], correlation_id: str
@@ -123,20 +123,20 @@ class Dispatching:
         version, attempts = self._refused.get(ticket["id"], (ticket["version"], 0))
         return attempts if version == ticket["version"] else 0
 
-    def _skipped(self, ticket_id: str, reason: str) -> Outcome:
+    def _skipped(self, ticket_id: str, reason: str) -> Ending:
         self._tally.skipped += 1
         self._log.info("worker.skipped", ticket_id=ticket_id, reason=reason)
-        return Outcome.SKIPPED
+        return Ending.SKIPPED
 
-    def _nobody(self, ticket_id: str) -> Outcome:
+    def _nobody(self, ticket_id: str) -> Ending:
         self._log.warning("worker.no_recommendation", ticket_id=ticket_id)
-        return Outcome.NOTHING
+        return Ending.NOTHING
 
-    def _failed(self, event: str, ticket_id: str, error: GatewayError) -> Outcome:
+    def _failed(self, event: str, ticket_id: str, error: GatewayError) -> Ending:
         if error.code == Code.AUTONOMY_DISABLED:  # since we asked, or by a newer bundle
             of_the_level = error.details.get("scope_type") == LEVEL_SCOPE
             verdict = Verdict.OFF if of_the_level else Verdict.PAUSED
             return self._skipped(ticket_id, REASONS[verdict])
         self._tally.failed(error.code)
         self._log.error(event, ticket_id=ticket_id, error_code=error.code, status=error.status)
-        return Outcome.NOTHING
+        return Ending.NOTHING

@@ -7,7 +7,7 @@ from uuid import UUID
 from starlette.datastructures import Headers
 
 from api.wire.context import RequestContext
-from api.wire.request_log import Trail
+from api.wire.request_log import RequestLog
 from policy.rules.bundle import ToolRule
 
 
@@ -21,7 +21,7 @@ class Call:
     body: Any
     context: RequestContext
     headers: Headers
-    trail: Trail
+    request_log: RequestLog
 
     @property
     def path(self) -> dict[str, str]:

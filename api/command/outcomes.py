@@ -31,7 +31,7 @@ Use: TypeAlias = tuple[str, str, str, UUID]
 """One use of a key: tenant, actor, endpoint and the key itself."""
 
 
-class Outcome(NamedTuple):
+class Answered(NamedTuple):
     """The recorded answer of a command; `code` is None when it was allowed."""
 
     status: int
@@ -52,8 +52,8 @@ class Outcomes:
         self._url = url
         self._counters = counters
         self._followed: OrderedDict[UUID, str | None] = OrderedDict()
-        self._waiting: dict[UUID, list[asyncio.Future[Outcome | None]]] = {}
-        self._running: dict[Use, tuple[str, asyncio.Future[Outcome | None]]] = {}
+        self._waiting: dict[UUID, list[asyncio.Future[Answered | None]]] = {}
+        self._running: dict[Use, tuple[str, asyncio.Future[Answered | None]]] = {}
         self._announced: set[UUID] = set()
         self._sweep_at = 0.0
         self._news = asyncio.Event()
@@ -78,13 +78,13 @@ class Outcomes:
         return None if future is None or future.done() else request_hash
 
     @contextlib.contextmanager
-    def expect(self, command: Command) -> Iterator[asyncio.Future[Outcome | None]]:
+    def expect(self, command: Command) -> Iterator[asyncio.Future[Answered | None]]:
         """Register interest before the command is sent, so that no answer comes too early.
 
         The future gives the outcome, or None when the command was announced without a log row of
         its own: then the key has its answer under another command.
         """
-        future: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
         use, waiters = use_of(command), self._waiting.setdefault(command.command_id, [])
         waiters.append(future)
         self._running[use] = command.request_hash, future
@@ -157,7 +157,7 @@ class Outcomes:
             outcome = (
                 None
                 if row is None
-                else Outcome(row["response_code"], row["response_text"], row["code"])
+                else Answered(row["response_code"], row["response_text"], row["code"])
             )
             for future in self._waiting.get(command_id, ()):
                 if not future.done():

@@ -14,12 +14,12 @@ from api.command.address import Address
 from api.command.bus import Bus, Check
 from api.command.call import Call, Found
 from api.command.limits import RateLimiter
-from api.command.outcomes import Outcome, Outcomes
+from api.command.outcomes import Answered, Outcomes
 from api.identity.authenticator import Authenticator
 from api.identity.identity import Identity
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError, headers_of
-from api.wire.request_log import Trail
+from api.wire.request_log import RequestLog
 from contracts.command import SignedCommand, command_id
 from policy.codes import Code
 from policy.command.decide import role_denial
@@ -54,10 +54,10 @@ class Pipeline:
         self._wait_seconds = settings.command_wait_seconds
         self._limiter = RateLimiter(settings)
 
-    async def identify(self, headers: Headers, trail: Trail) -> Identity:
+    async def identify(self, headers: Headers, request_log: RequestLog) -> Identity:
         """Return who calls, or raise the error of an unknown caller (step 3)."""
         identity = await self._authenticator.authenticate(headers)
-        trail.identify(
+        request_log.identify(
             actor_id=identity.actor_id,
             actor_type=identity.actor_type,
             actor_role=identity.actor_role,
@@ -71,7 +71,7 @@ class Pipeline:
 
         A read is counted here; a command only when it turns out not to be a repeat.
         """
-        identity = await self.identify(call.headers, call.trail)
+        identity = await self.identify(call.headers, call.request_log)
         denial = self._admission_denial(call, identity)
         if denial is not None:
             if call.rule.mutating:
@@ -84,7 +84,7 @@ class Pipeline:
     async def refused(self, call: Call, denial: Denial) -> ApiError:
         """Return the error of a call that its caller's own checks refuse, once it is logged."""
         if call.rule.mutating:
-            identity = await self.identify(call.headers, call.trail)
+            identity = await self.identify(call.headers, call.request_log)
             await self._refuse(call, unscoped(identity), denial)
         return refusal(denial)
 
@@ -146,10 +146,10 @@ class Pipeline:
             denial = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
             await self._refuse(call, actor, denial)
             raise refusal(denial)
-        call.trail.replay = True
+        call.request_log.replay = True
         headers = {"Idempotency-Replayed": "true"}
         if found.idem_command is not None:
-            call.trail.command_id = found.idem_command
+            call.request_log.command_id = found.idem_command
         return Answer(found.idem_code or 0, (found.idem_text or "").encode(), headers)
 
     def _limit(self, call: Call, actor: Actor) -> Denial | None:
@@ -179,7 +179,7 @@ class Pipeline:
     async def _run(
         self, command: Command, digest: str, call: Call, judge_again: Check | None
     ) -> Answer:
-        call.trail.command_id = command.command_id
+        call.request_log.command_id = command.command_id
         seconds = call.context.wait_seconds
         limit = self._wait_seconds if seconds is None else seconds
         applied = {} if seconds is None else {"Preference-Applied": f"wait={seconds}"}
@@ -214,7 +214,7 @@ class Pipeline:
         command = self._command_of(call, actor, "", uuid4(), {"ticket_id": call.ticket_id})
         try:
             await self._bus.log_denial(command, denial)
-            call.trail.command_id = command.command_id
+            call.request_log.command_id = command.command_id
         except DATABASE_FAULTS:
             log.warning("denial.not_logged", code=denial.code, tool=call.tool)
 
@@ -230,7 +230,7 @@ class Pipeline:
             request_id=call.context.request_id or "",
             request_hash=digest,
             payload=call.body if isinstance(call.body, dict) else {},
-            automated=call.trail.automated,
+            automated=call.request_log.automated,
             correlation_id=call.context.correlation_id,
             trace_id=call.context.trace.trace_id,
             submitted_at=datetime.now(UTC),
@@ -256,7 +256,7 @@ def unscoped(identity: Identity) -> Actor:
     )
 
 
-def answer_of(outcome: Outcome, headers: dict[str, str]) -> Answer:
+def answer_of(outcome: Answered, headers: dict[str, str]) -> Answer:
     """Return the answer that an outcome holds."""
     headers = {**headers, **headers_of(outcome.status)}
     return Answer(outcome.status, outcome.text.encode(), headers, code=outcome.code)

@@ -17,7 +17,7 @@ from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.body import BODY_LIMIT_BYTES, read_body
 from api.wire.errors import ApiError, AuthRequiredError
 from api.wire.ijson import check_members
-from api.wire.serving import Route, trail_of
+from api.wire.serving import Route, request_log_of
 from mcp_server.server import Context, mcp_server
 from policy.rules.bundle import Bundle
 from runtime.settings import Settings
@@ -64,8 +64,8 @@ class AgentsDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of a caller who can be identified."""
         request = Request(scope, receive)
-        trail = trail_of(request)
-        trail.endpoint = PATH
+        request_log = request_log_of(request)
+        request_log.endpoint = PATH
         if request.method != "POST":
             refused = Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
             await refused(scope, receive, send)
@@ -75,8 +75,8 @@ class AgentsDoor:
             body = await read_body(request, BODY_LIMIT_BYTES + ENVELOPE_BYTES)
             check_members(body, MOST_MEMBERS)
         except ApiError as error:
-            trail.error_code, trail.message = error.code, error.message
-            refused = error_answer(error, trail.context).response()
+            request_log.error_code, request_log.message = error.code, error.message
+            refused = error_answer(error, request_log.context).response()
             if error.status == HTTPStatus.UNAUTHORIZED:
                 refused.headers["WWW-Authenticate"] = _challenge(gateway_of(request).settings)
             await refused(scope, receive, send)
@@ -94,7 +94,7 @@ class AgentsDoor:
             "origin" in headers or not any(headers.get(name, "").strip() for name in REQUIRED)
         ):
             raise AuthRequiredError
-        await gateway_of(request).pipeline.identify(headers, trail_of(request))
+        await gateway_of(request).pipeline.identify(headers, request_log_of(request))
 
 
 def metadata_route() -> Route:
@@ -143,7 +143,7 @@ def _headers(context: Context) -> httpx.Headers:
     if not isinstance(request, Request):
         return httpx.Headers()
     headers = httpx.Headers([pair for pair in request.headers.raw if _is_for_gateway(pair[0])])
-    headers["x-correlation-id"] = trail_of(request).context.correlation_id
+    headers["x-correlation-id"] = request_log_of(request).context.correlation_id
     return headers
 
 

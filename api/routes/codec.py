@@ -17,7 +17,7 @@ from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.body import read_body
 from api.wire.errors import ApiError
 from api.wire.ijson import parse_body
-from api.wire.serving import Handler, Route, trail_of
+from api.wire.serving import Handler, Route, request_log_of
 from policy.codes import Code
 from policy.command.payload import named_faults, pointer
 from policy.model import Role
@@ -66,12 +66,12 @@ def codec_routes(settings: Settings) -> Iterator[Route]:
 
 def _converting(convert: Callable[[Payload], Payload], origin: str) -> Handler:
     async def handle(request: Request) -> Answer:
-        trail = trail_of(request)
+        request_log = request_log_of(request)
         try:
             answer = json_answer(OK, await _converted(request, convert))
         except ApiError as error:  # the page must be able to read this one too
-            trail.message = error.message
-            answer = error_answer(error, trail.context)
+            request_log.message = error.message
+            answer = error_answer(error, request_log.context)
         return replace(answer, headers={**answer.headers, **_allowed(request, origin)})
 
     return handle
@@ -94,7 +94,7 @@ async def _converted(request: Request, convert: Callable[[Payload], Payload]) ->
 
 async def _admit(request: Request) -> None:
     """Let operators through: the identity is established as everywhere."""
-    identity = await gateway_of(request).pipeline.identify(request.headers, trail_of(request))
+    identity = await gateway_of(request).pipeline.identify(request.headers, request_log_of(request))
     if identity.actor_role not in READERS:
         details = {"actor_role": identity.actor_role, "allowed_roles": list(READERS)}
         raise ApiError(Code.FORBIDDEN, details=details)

@@ -11,7 +11,7 @@ from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
 from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
-from api.wire.serving import Route, trail_of
+from api.wire.serving import Route, request_log_of
 from policy.codes import Code
 from policy.evidence.model import Upload
 from policy.evidence.uploads import INSPECTION
@@ -110,7 +110,7 @@ async def _asked(
 ) -> tuple[Actor, UUID, UUID]:
     """Return who asks, and the ids of the path; an id that is no uuid makes it no route."""
     ticket_id = path_ticket_id(request, Code.NOT_FOUND)
-    trail_of(request).ticket_id = str(ticket_id)
+    request_log_of(request).ticket_id = str(ticket_id)
     try:
         other = parse_uuid(request.path_params[variable])
     except ValueError:

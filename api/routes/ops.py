@@ -11,7 +11,7 @@ from api.ops.runbooks import URL_PREFIX, runbook_text
 from api.ops.undecided import Undecided, undecided
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError
-from api.wire.serving import Route, trail_of
+from api.wire.serving import Route, request_log_of
 from policy.codes import Code
 from policy.model import Role
 from runtime.environment import Mode
@@ -41,10 +41,10 @@ async def _prometheus(request: Request) -> Answer:
 
 async def _rendered(request: Request, tenant_id: str | None, media_type: str) -> Answer:
     """Return the metrics that a tenant may see, this request among them."""
-    whole, trail = gateway_of(request).ops.counters, trail_of(request)
-    for each in whole.counting(trail.tenant_id):
-        each.request(request.method, trail.endpoint, OK)
-    trail.counted = True
+    whole, request_log = gateway_of(request).ops.counters, request_log_of(request)
+    for each in whole.counting(request_log.tenant_id):
+        each.request(request.method, request_log.endpoint, OK)
+    request_log.counted = True
     counters = whole.seen_by(tenant_id)
     found = await _undecided(request, tenant_id)
     if media_type == JSON:

@@ -16,7 +16,7 @@ from api.wire.answers import Answer, json_answer
 from api.wire.body import read_body
 from api.wire.errors import ApiError
 from api.wire.ijson import parse_body
-from api.wire.serving import Handler, Route, trail_of
+from api.wire.serving import Handler, Route, request_log_of
 from contracts.standard_webhooks import check_secret, is_signed
 from policy.codes import Code
 from policy.command.payload import content_fault
@@ -82,9 +82,9 @@ async def _signed_report(request: Request, secret: str, model: type[Report]) -> 
     if not is_signed([secret], request.headers, datetime.now(UTC), raw):
         message = "The webhook was not signed with the secret of this route, or too long ago."
         raise ApiError(Code.INVALID_AUTH_TOKEN, message=message)
-    trail = trail_of(request)
-    trail.actor_type, trail.actor_id = ActorType.SERVICE, ACTOR_ID
-    trail.actor_role = Role.SYSTEM
+    request_log = request_log_of(request)
+    request_log.actor_type, request_log.actor_id = ActorType.SERVICE, ACTOR_ID
+    request_log.actor_role = Role.SYSTEM
     body = parse_body(raw)
     fault = content_fault(body)
     if fault is not None:

@@ -18,7 +18,7 @@ from api.wire.body import read_body
 from api.wire.context import RequestContext
 from api.wire.errors import ApiError
 from api.wire.ijson import parse_body
-from api.wire.serving import Route, trail_of
+from api.wire.serving import Route, request_log_of
 from policy.codes import Code
 from policy.command.effects import Denial
 from policy.command.payload import invalid_request
@@ -48,11 +48,14 @@ class ToolCall(NamedTuple):
 
 
 async def _call(request: Request) -> Answer:
-    gateway, trail = gateway_of(request), trail_of(request)
+    gateway, request_log = gateway_of(request), request_log_of(request)
     body = parse_body(await read_body(request))
-    trail.context, ticket_id = _context(trail.context, body), _uuid_in(body, "ticket_id")
-    trail.ticket_id = None if ticket_id is None else str(ticket_id)
-    identity = await gateway.pipeline.identify(request.headers, trail)
+    request_log.context, ticket_id = (
+        _context(request_log.context, body),
+        _uuid_in(body, "ticket_id"),
+    )
+    request_log.ticket_id = None if ticket_id is None else str(ticket_id)
+    identity = await gateway.pipeline.identify(request.headers, request_log)
     word = request.path_params["name"]
     name = gateway.surface.name_of(word)
     if name is None:
@@ -62,8 +65,8 @@ async def _call(request: Request) -> Answer:
     sent = _role_denial(call, identity.actor_role) or _tool_call(call, body)
     if isinstance(sent, Denial):
         raise await gateway.pipeline.refused(call, sent)
-    trail.context = _with_key(trail.context, rule)
-    call = replace(call, body=sent.payload, context=trail.context)
+    request_log.context = _with_key(request_log.context, rule)
+    call = replace(call, body=sent.payload, context=request_log.context)
     if ticket_id is None and (rule.requires_ticket_id or sent.names_ticket):
         raise await gateway.pipeline.refused(call, Denial(code=Code.INVALID_TICKET_ID))
     if not rule.mutating:

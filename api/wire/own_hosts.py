@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.wire.answers import error_answer
 from api.wire.errors import AuthRequiredError
-from api.wire.serving import trail_of
+from api.wire.serving import request_log_of
 from runtime.settings import Settings
 
 REFUSED = (
@@ -36,10 +36,10 @@ class OwnHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] == "http" and not self.is_own(scope["method"], Headers(scope=scope)):
-            trail = trail_of(Request(scope))
+            request_log = request_log_of(Request(scope))
             error = AuthRequiredError(REFUSED)
-            trail.error_code, trail.message = error.code, error.message
-            await error_answer(error, trail.context).response()(scope, receive, send)
+            request_log.error_code, request_log.message = error.code, error.message
+            await error_answer(error, request_log.context).response()(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

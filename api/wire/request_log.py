@@ -9,7 +9,7 @@ UNMATCHED = "UNMATCHED"
 
 
 @dataclass
-class Trail:
+class RequestLog:
     """The fields of contract 15.1 that are known only while the request is served."""
 
     context: RequestContext

@@ -17,7 +17,7 @@ from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.context import read_context
 from api.wire.counters import Counters
 from api.wire.errors import ApiError
-from api.wire.request_log import UNMATCHED, Trail
+from api.wire.request_log import UNMATCHED, RequestLog
 from policy.codes import CODES, Code
 from policy.values import parse_uuid
 
@@ -32,7 +32,7 @@ class Route(NamedTuple):
     handler: Handler
 
 
-TRAIL = "dispatch.trail"
+REQUEST_LOG = "dispatch.request_log"
 ERROR = 400
 HEALTH = "/health"
 NO_ROUTE = ApiError(Code.NOT_FOUND)
@@ -55,44 +55,44 @@ class Serving:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        trail = Trail(read_context(Headers(scope=scope)))
-        scope[TRAIL] = trail
+        request_log = RequestLog(read_context(Headers(scope=scope)))
+        scope[REQUEST_LOG] = request_log
         status = 0
 
         async def finish(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._complete(MutableHeaders(raw=message["headers"]), trail)
+                self._complete(MutableHeaders(raw=message["headers"]), request_log)
             await send(message)
 
         try:
             await self._app(scope, receive, finish)
         finally:
             seconds = time.perf_counter() - started
-            self._count(scope, trail, status, seconds)
-            _record(scope, trail, status, seconds)
+            self._count(scope, request_log, status, seconds)
+            _record(scope, request_log, status, seconds)
 
-    def _count(self, scope: Scope, trail: Trail, status: int, seconds: float) -> None:
+    def _count(self, scope: Scope, request_log: RequestLog, status: int, seconds: float) -> None:
         if not status:  # the caller left before there was an answer
             return
-        for counters in self._counters.counting(trail.tenant_id):
-            if not trail.counted:
-                counters.request(scope["method"], trail.endpoint, status)
-            if trail.error_code is not None:
-                counters.error(trail.error_code)
-            if trail.replay:
+        for counters in self._counters.counting(request_log.tenant_id):
+            if not request_log.counted:
+                counters.request(scope["method"], request_log.endpoint, status)
+            if request_log.error_code is not None:
+                counters.error(request_log.error_code)
+            if request_log.replay:
                 counters.replay()
-            counters.duration(scope["method"], trail.endpoint, seconds)
+            counters.duration(scope["method"], request_log.endpoint, seconds)
 
-    def _complete(self, headers: MutableHeaders, trail: Trail) -> None:
+    def _complete(self, headers: MutableHeaders, request_log: RequestLog) -> None:
         for name, value in self._security_headers.items():
             headers.setdefault(name, value)
-        headers["X-Correlation-Id"] = trail.context.correlation_id
-        if trail.context.request_id is not None:
-            headers["X-Request-Id"] = trail.context.request_id
-        if trail.command_id is not None:
-            headers["X-Command-Id"] = str(trail.command_id)
+        headers["X-Correlation-Id"] = request_log.context.correlation_id
+        if request_log.context.request_id is not None:
+            headers["X-Request-Id"] = request_log.context.request_id
+        if request_log.command_id is not None:
+            headers["X-Command-Id"] = str(request_log.command_id)
 
 
 def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -100,22 +100,22 @@ def served(endpoint: str, handler: Handler) -> Callable[[Request], Awaitable[Res
     pattern = compile_path(endpoint)[0]
 
     async def serve(request: Request) -> Response:
-        trail = trail_of(request)
-        trail.endpoint, trail.ticket_id = endpoint, _ticket_id(request)
+        request_log = request_log_of(request)
+        request_log.endpoint, request_log.ticket_id = endpoint, _ticket_id(request)
         try:
             exact = is_exact(request.scope, pattern)
-            answer = await handler(request) if exact else _refused(NO_ROUTE, trail)
+            answer = await handler(request) if exact else _refused(NO_ROUTE, request_log)
         except ApiError as error:
-            answer = _refused(error, trail)
+            answer = _refused(error, request_log)
         except Exception as error:
             log.exception("request.defect")
             reference = str(uuid4())
             defect = ApiError(Code.INTERNAL_ERROR, details={"reference": reference})
-            trail.error_code, trail.message = defect.code, reference
-            trail.reason = f"{type(error).__name__}: {error}"
-            answer = error_answer(defect, trail.context)
-        if answer.code is not None and trail.error_code is None:  # decided by the engine
-            trail.error_code, trail.message = answer.code, answer.message
+            request_log.error_code, request_log.message = defect.code, reference
+            request_log.reason = f"{type(error).__name__}: {error}"
+            answer = error_answer(defect, request_log.context)
+        if answer.code is not None and request_log.error_code is None:  # decided by the engine
+            request_log.error_code, request_log.message = answer.code, answer.message
         return answer.response()
 
     return serve
@@ -138,19 +138,19 @@ def _ticket_id(request: Request) -> str | None:
         return None
 
 
-def _refused(error: ApiError, trail: Trail) -> Answer:
+def _refused(error: ApiError, request_log: RequestLog) -> Answer:
     """Return the answer to an error, and note it for the log."""
-    trail.error_code, trail.message = error.code, error.message
+    request_log.error_code, request_log.message = error.code, error.message
     if error.code is not Code.NOT_FOUND:
-        return error_answer(error, trail.context)
-    trail.endpoint = UNMATCHED
+        return error_answer(error, request_log.context)
+    request_log.endpoint = UNMATCHED
     return not_found()
 
 
-def trail_of(request: Request) -> Trail:
-    """Return the trail of a request that passed through `Serving`."""
-    trail: Trail = request.scope[TRAIL]
-    return trail
+def request_log_of(request: Request) -> RequestLog:
+    """Return the request_log of a request that passed through `Serving`."""
+    request_log: RequestLog = request.scope[REQUEST_LOG]
+    return request_log
 
 
 def not_found(message: str = CODES[Code.NOT_FOUND].message) -> Answer:
@@ -159,31 +159,31 @@ def not_found(message: str = CODES[Code.NOT_FOUND].message) -> Answer:
     return json_answer(404, {"error": error})
 
 
-def _record(scope: Scope, trail: Trail, status: int, seconds: float) -> None:
-    context = trail.context
+def _record(scope: Scope, request_log: RequestLog, status: int, seconds: float) -> None:
+    context = request_log.context
     fields: dict[str, Any] = {
         "method": scope["method"],
         "path": scope["path"],
-        "endpoint": trail.endpoint,
+        "endpoint": request_log.endpoint,
         "request_id": context.request_id,
         "correlation_id": context.correlation_id,
         "trace_id": context.trace.trace_id,
-        "actor_type": trail.actor_type,
-        "actor_id": trail.actor_id,
-        "actor_role": trail.actor_role,
-        "tool_name": trail.tool_name,
-        "ticket_id": trail.ticket_id,
-        "command_id": None if trail.command_id is None else str(trail.command_id),
-        "replay": trail.replay,
+        "actor_type": request_log.actor_type,
+        "actor_id": request_log.actor_id,
+        "actor_role": request_log.actor_role,
+        "tool_name": request_log.tool_name,
+        "ticket_id": request_log.ticket_id,
+        "command_id": None if request_log.command_id is None else str(request_log.command_id),
+        "replay": request_log.replay,
         "status": status,
         "duration_ms": round(seconds * 1000, 3),
     }
     failed = status >= ERROR
-    if trail.is_command or failed:
+    if request_log.is_command or failed:
         fields |= {"trace_parent": context.trace.parent, "trace_state": context.trace.state}
     if failed:
-        fields |= {"error_code": trail.error_code, "message": trail.message}
-    if trail.reason is not None:
-        fields["reason"] = trail.reason
+        fields |= {"error_code": request_log.error_code, "message": request_log.message}
+    if request_log.reason is not None:
+        fields["reason"] = request_log.reason
     unhealthy = failed and scope["path"] != HEALTH
     (log.error if unhealthy else log.info)("request", **fields)

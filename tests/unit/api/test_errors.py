@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from api.command.outcomes import Outcome
+from api.command.outcomes import Answered
 from api.command.pipeline import answer_of
 from api.wire.errors import ApiError, UnknownRoleError
 from policy.codes import CODES, Code
@@ -81,6 +81,6 @@ def test_only_a_role_problem_of_a_claim_has_a_dimension() -> None:
 
 
 def test_an_outcome_that_is_a_503_tells_when_to_come_back() -> None:
-    outcome = Outcome(503, "{}", Code.OBJECT_STORE_UNAVAILABLE)
+    outcome = Answered(503, "{}", Code.OBJECT_STORE_UNAVAILABLE)
     answer = answer_of(outcome, {"Preference-Applied": "wait=5"})
     assert answer.headers == {"Preference-Applied": "wait=5", "Retry-After": "5"}

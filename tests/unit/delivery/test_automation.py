@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from automation.client import Gateway, derived_key, http_client
-from automation.dispatching import Dispatching, Outcome
+from automation.dispatching import Dispatching, Ending
 from automation.tally import Tally
 from contracts.command import AUTOMATION_HEADER
 from policy.codes import CODES, Code
@@ -75,7 +75,7 @@ async def test_it_recommends_then_dispatches_and_says_what_it_is() -> None:
     fake = FakeGateway()
     robot, tally = dispatching(fake)
 
-    assert await robot.serve(TICKET, "correlation") is Outcome.DISPATCHED
+    assert await robot.serve(TICKET, "correlation") is Ending.DISPATCHED
 
     recommend, dispatch = fake.commands
     assert recommend[2] == {"service_type": "DOOR", "recommendation_limit": 1}
@@ -95,16 +95,16 @@ async def test_it_recommends_then_dispatches_and_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("fields", "paused", "tools", "outcome"),
     [
-        ({}, True, [], Outcome.SKIPPED),
-        ({"incident_type": "SHY"}, True, [], Outcome.SKIPPED),
-        ({"incident_type": "NEVER"}, False, [], Outcome.SKIPPED),
-        ({"incident_type": "shy"}, False, ["recommend"], Outcome.NOTHING),
-        ({"assigned_tech_id": TECH}, False, [], Outcome.SKIPPED),
-        ({"state": "CANCELLED"}, False, [], Outcome.SKIPPED),
+        ({}, True, [], Ending.SKIPPED),
+        ({"incident_type": "SHY"}, True, [], Ending.SKIPPED),
+        ({"incident_type": "NEVER"}, False, [], Ending.SKIPPED),
+        ({"incident_type": "shy"}, False, ["recommend"], Ending.NOTHING),
+        ({"assigned_tech_id": TECH}, False, [], Ending.SKIPPED),
+        ({"state": "CANCELLED"}, False, [], Ending.SKIPPED),
     ],
 )
 async def test_it_goes_no_further_than_it_may(
-    fields: dict[str, object], *, paused: bool, tools: list[str], outcome: Outcome
+    fields: dict[str, object], *, paused: bool, tools: list[str], outcome: Ending
 ) -> None:
     fake = FakeGateway(**fields)
     fake.paused = paused
@@ -118,7 +118,7 @@ async def test_a_pause_that_comes_in_between_is_no_error() -> None:
     fake = FakeGateway()
     fake.refusal = Code.AUTONOMY_DISABLED
     robot, tally = dispatching(fake)
-    assert await robot.serve(TICKET, "c") is Outcome.SKIPPED
+    assert await robot.serve(TICKET, "c") is Ending.SKIPPED
     assert (tally.skipped, tally.errors) == (1, 0)
 
 
@@ -127,7 +127,7 @@ async def test_a_ticket_without_a_type_asks_for_any_service(incident_type: str |
     fake = FakeGateway(incident_type=incident_type)
     fake.nobody = True
     robot, tally = dispatching(fake)
-    assert await robot.serve(TICKET, "c") is Outcome.NOTHING
+    assert await robot.serve(TICKET, "c") is Ending.NOTHING
     assert fake.commands[0][2]["service_type"] == "DEFAULT"
     assert tally.errors == 0
 
