@@ -63,6 +63,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
     store = EvidenceStore(settings, bundle.evidence)
     stack.callback(store.close)
     await stack.enter_async_context(metrics_sink(settings.metrics_sink_path, counters))
+    prices, dossiers = load_price_list(settings.price_list), open_dossiers(settings, bundle)
     return Gateway(
         settings=settings,
         bundle=bundle,
@@ -71,12 +72,7 @@ async def opened(  # noqa: PLR0913, PLR0917  one argument for each thing made be
         reads=read_tools(pool, bundle, store, surface),
         surface=surface,
         ops=Ops(health, counters, Alerts(settings, bundle, counters, pool)),
-        records=Records(
-            dossiers=open_dossiers(settings, bundle),
-            prices=load_price_list(settings.price_list),
-            vault=EvidenceVault(store.s3),
-            papers=Papers(),
-        ),
+        records=Records(dossiers, prices, EvidenceVault(store.s3), Papers()),
     )
 
 

@@ -66,8 +66,7 @@ def verify(  # noqa: PLR0913  one argument for each option
     url = owner_database_url(data_dir)
     if url is None:
         raise failed("no database: set DISPATCH_DATABASE_URL or start the stack (dispatch up)")
-    scope = Scope(ticket, tenant)
-    anchors = None
+    scope, anchors = Scope(ticket, tenant), None
     if scope == Scope():
         anchors = _anchors(url, data_dir, _roots(known or ()), allowed=allow_unanchored)
     done, faults = run(_verify(url, scope, anchors, quiet=as_json))

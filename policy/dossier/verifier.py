@@ -1,4 +1,4 @@
-"""Verifies a closeout dossier offline: `python dossier_verifier.py DOSSIER KEY...`.
+"""Verifies a closeout dossier offline: `python verifier.py DOSSIER KEY...`.
 
 This one file needs Python's standard library and nothing else. A KEY is `id:public:base64`, as
 `dispatch public-keys` prints it, or a file of such lines; get it from the issuer, never from

@@ -96,11 +96,9 @@ async def gather(
         return None
     now = rows[-1]["created_at"]
     events = [timeline_shape(dict(row)) | {"hash": row["hash"]} for row in rows]
-    indexes = [row["log_index"] for row in rows]
-    checkpoint, places = await prove(conn, [index for index in indexes if index is not None])
+    indexes = [row["log_index"] for row in rows if row["log_index"] is not None]
+    checkpoint, places = await prove(conn, indexes)
     items = [Evidence(**row) for row in await conn.fetch(ITEMS, subject)]
-    redactions = [Redaction(**row) for row in await conn.fetch(REDACTIONS, subject)]
-    evidence = readable(role, items, redactions)
     hashes = {event["policy_bundle_sha256"] for event in events}
     bundles = {row["sha256"]: row["document"] for row in await conn.fetch(BUNDLES, list(hashes))}
     completion = _completion(events)
@@ -124,7 +122,8 @@ async def gather(
         checkpoint=checkpoint,
         bundles=bundles,
     )
-    return record, evidence
+    redactions = [Redaction(**row) for row in await conn.fetch(REDACTIONS, subject)]
+    return record, readable(role, items, redactions)
 
 
 async def prove(
