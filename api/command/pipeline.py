@@ -28,6 +28,7 @@ from policy.command.message import Command, Subject, request_hash
 from policy.command.payload import parse_payload
 from policy.model import Actor
 from policy.rules.bundle import Bundle
+from policy.values import PayloadModel
 from runtime.postgres.pool import DATABASE_FAULTS
 from runtime.settings import Settings
 
@@ -122,14 +123,22 @@ class Pipeline:
         self, call: Call, actor: Actor, key: UUID, found: Found, *, joins: bool
     ) -> Subject | Denial:
         """Return what a command is about, or why it is refused; one that joins was admitted."""
+        if joins:
+            asked = parse_payload(self._bundle, call.tool, call.body)
+        else:
+            asked = await self._asked(call, actor, found)
+        if isinstance(asked, Denial):
+            return asked
+        denial = None if joins else self._limit(call, actor)
+        return denial or self._addresses[call.rule.subject].subject_of(call, actor, key, asked)
+
+    async def _asked(self, call: Call, actor: Actor, found: Found) -> PayloadModel | Denial:
+        """Return what a call asks for, or why it is refused (steps 7 to 9)."""
         payload = parse_payload(self._bundle, call.tool, call.body)
         if isinstance(payload, Denial):
             return payload
         address = self._addresses[call.rule.subject]
-        denial = None
-        if not joins:
-            denial = await address.denial(call, actor, found, payload) or self._limit(call, actor)
-        return denial or address.subject_of(call, actor, key, payload)
+        return await address.denial(call, actor, found, payload) or payload
 
     def _admission_denial(self, call: Call, identity: Identity) -> Denial | None:
         if identity.actor_role not in call.rule.roles:
@@ -165,16 +174,10 @@ class Pipeline:
         found = await self._bus.look_up(actor, call.rule.route, key, digest, call.ticket_id)
         if found.open_hash is not None or found.idem_hash is not None:
             return
-        payload = parse_payload(self._bundle, call.tool, call.body)
-        address = self._addresses[call.rule.subject]
-        denial = (
-            payload
-            if isinstance(payload, Denial)
-            else await address.denial(call, actor, found, payload)
-        )
-        if denial is not None:
-            await self._refuse(call, actor, denial)
-            raise refusal(denial)
+        asked = await self._asked(call, actor, found)
+        if isinstance(asked, Denial):
+            await self._refuse(call, actor, asked)
+            raise refusal(asked)
 
     async def _run(
         self, command: Command, digest: str, call: Call, judge_again: Check | None
