@@ -3,24 +3,26 @@
 import hashlib
 import math
 import re
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from operator import methodcaller
 from typing import Any
 
 import orjson
 from pydantic import JsonValue
 
-from policy.json_levels import CONTAINERS, SAFE_INTEGER, levels
+from policy.json_levels import CONTAINERS, SAFE_INTEGER, Level, levels, may_be_unsafe
 
 SCALARS = (str, int, float, type(None))
 JSON = CONTAINERS | {*SCALARS, bool}
+NUMBERS = frozenset({int, float})
+CHANGING = CONTAINERS | NUMBERS
+"""What may have to be written in another way than orjson writes it."""
 # Outside of these, JavaScript writes a double in another way than orjson does.
 SMALLEST_ALIKE, PLAIN_LIMIT, EXPONENT_LIMIT = 1e-5, 1e16, 1e21
 SMALLEST_PLAIN = 1e-6
 MARKS = (b".", b"e+", b"e-", b"null")
 """One of them is in every text that has a double; without one only large integers are at stake."""
 _ABOVE_SURROGATES = re.compile("[\ue000-\uffff]")
-_LARGE = re.compile(rb"[0-9]{16}")
 
 
 def canonical_bytes(value: JsonValue) -> bytes:
@@ -32,14 +34,16 @@ def canonical_bytes(value: JsonValue) -> bytes:
     try:
         text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # an integer of more than 64 bits, unless it is no JSON
-        text = b"null"
-    if text.isascii() and not any(mark in text for mark in MARKS) and not _LARGE.search(text):
+        text = None
+    if text is not None and text.isascii() and not _may_differ(text):
         return text
     numbers, order = _judged(value)
+    if text is not None and not numbers and not order:
+        return text
     if order:
         value = _in_order(value)
     if numbers:
-        value = _with_numbers(value)
+        value = _with_numbers(value, numbers)
     try:
         return orjson.dumps(value, option=None if order else orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
@@ -51,16 +55,34 @@ def sha256_hex(value: JsonValue) -> str:
     return hashlib.sha256(canonical_bytes(value)).hexdigest()
 
 
-def _judged(value: JsonValue) -> tuple[bool, bool]:
-    """Return whether numbers must be written anew, and whether names must be put in order."""
-    numbers = order = False
+def _may_differ(text: bytes) -> bool:
+    """Whether there may be a number in a JSON text that JavaScript writes in another way."""
+    return any(mark in text for mark in MARKS) or may_be_unsafe(text)
+
+
+def _judged(value: JsonValue) -> tuple[dict[float, object], bool]:
+    """Return what is written for numbers that orjson writes otherwise, and whether to order names.
+
+    Every number is looked at once, however often it stands there.
+    """
+    numbers: set[float] = set()
+    order = False
     for level in levels(value):
-        kinds, names = level.kinds, "".join(level.names)
+        kinds = level.kinds
         if not (kinds <= JSON or all(issubclass(kind, SCALARS) for kind in kinds - JSON)):
             raise ValueError("no canonical form: not every value in it is JSON")
-        numbers = numbers or float in kinds or level.unsafe
+        if float in kinds or level.unsafe:
+            numbers.update(_numbers_of(level))
+        names = "".join(level.names)
         order = order or not (names.isascii() or _ordered_alike(names))
-    return numbers, order
+    written = ((each, _number(each)) for each in numbers if not _is_alike(each))
+    return {number: text for number, text in written if text is not number}, order
+
+
+def _numbers_of(level: Level) -> Sequence[float]:
+    if level.kinds <= NUMBERS:
+        return level.members
+    return [each for each in level.members if type(each) in NUMBERS]
 
 
 def _ordered_alike(names: str) -> bool:
@@ -79,30 +101,43 @@ def _in_order(value: Any) -> Any:  # noqa: ANN401  any JSON value
     return [_in_order(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _with_numbers(value: Any) -> Any:  # noqa: ANN401  any JSON value
+def _with_numbers(value: Any, numbers: Mapping[float, object]) -> Any:  # noqa: ANN401  any JSON value
     """Return `value` with its numbers such that orjson writes them as JavaScript does."""
     if isinstance(value, dict):
-        return {name: _with_numbers(member) for name, member in value.items()}
+        members = _each_with_numbers(list(value.values()), numbers)
+        return dict(zip(value, members, strict=True))
     if isinstance(value, list | tuple):
-        return [_number(each) if type(each) is float else _with_numbers(each) for each in value]
-    return _number(value) if type(value) in {int, float} else value
+        return _each_with_numbers(value, numbers)
+    return numbers.get(value, value) if type(value) in NUMBERS else value
 
 
-@lru_cache(maxsize=4096, typed=True)  # numbers of one body are often the same
+def _each_with_numbers(values: Sequence[Any], numbers: Mapping[float, object]) -> Sequence[Any]:
+    kinds = set(map(type, values))
+    if kinds.isdisjoint(CHANGING):
+        return values
+    if kinds <= NUMBERS:
+        return list(map(numbers.get, values, values))
+    return [_with_numbers(each, numbers) if type(each) in CHANGING else each for each in values]
+
+
+def _is_alike(number: float) -> bool:
+    """Whether orjson writes a number as JavaScript does, as far as its size tells."""
+    if type(number) is int:
+        return -SAFE_INTEGER <= number <= SAFE_INTEGER
+    return SMALLEST_ALIKE <= abs(number) < PLAIN_LIMIT and not number.is_integer()
+
+
 def _number(number: float) -> object:
     """Return what orjson writes as JavaScript writes `number` (ECMA-262, Number::toString)."""
-    if type(number) is int:
-        if -SAFE_INTEGER <= number <= SAFE_INTEGER:
-            return number
-        number = float(number)
+    number = float(number)
     size = abs(number)
-    if SMALLEST_ALIKE <= size < PLAIN_LIMIT:
-        return int(number) if number.is_integer() else number
-    if not size < EXPONENT_LIMIT or 0 < size < SMALLEST_PLAIN:
+    if size < PLAIN_LIMIT and number.is_integer():
+        return int(number)
+    if not size < EXPONENT_LIMIT or size < SMALLEST_PLAIN:
         if not math.isfinite(number):
             raise ValueError("no canonical form: a number is not finite")
         return number
-    return _plain(number) if size else 0
+    return _plain(number)
 
 
 def _plain(number: float) -> orjson.Fragment:

@@ -5,6 +5,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 SAFE_INTEGER = 2**53 - 1
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LARGE = b"0" * len(str(SAFE_INTEGER))
 ARRAYS = frozenset({list, tuple})
 CONTAINERS = ARRAYS | {dict}
 
@@ -29,6 +31,11 @@ class Level(NamedTuple):
             return False
         integers = [each for each in self.members if type(each) is int]
         return max(integers) > SAFE_INTEGER or min(integers) < -SAFE_INTEGER
+
+
+def may_be_unsafe(text: bytes) -> bool:
+    """Whether a JSON text may have an integer that not every reader of JSON keeps as it is."""
+    return _LARGE in text.translate(_AS_ZEROS)
 
 
 def levels(value: Any) -> Iterator[Level]:  # noqa: ANN401  any JSON value

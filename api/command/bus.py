@@ -69,8 +69,9 @@ class Bus:
         subject may have come to its end meanwhile, and a run for a refusal would hide the last one.
         """
         seen = command
-        if len(orjson.dumps(command.payload)) > INLINE_BYTES:
-            command = await self._store_payload(command)
+        payload = orjson.dumps(command.payload)
+        if len(payload) > INLINE_BYTES:
+            command = await self._store_payload(command, payload)
         signed = sign(self._key, command)
         if judge_again is not None:
             async with self._promising(signed):
@@ -95,12 +96,11 @@ class Bus:
                 await self.promise(signed)
             raise ApiError(Code.ENGINE_UNAVAILABLE) from error
 
-    async def _store_payload(self, command: Command) -> Command:
+    async def _store_payload(self, command: Command, payload: bytes) -> Command:
         """Keep a large payload out of the engine's history; the activity reads it by its id."""
+        values = command.command_id, command.actor.tenant_id, orjson.Fragment(payload)
         async with self._tenant(command.actor) as conn:
-            await conn.execute(
-                STORE_PAYLOAD, command.command_id, command.actor.tenant_id, command.payload
-            )
+            await conn.execute(STORE_PAYLOAD, *values)
         return command.model_copy(update={"payload": {}, "payload_stored": True})
 
     @asynccontextmanager

@@ -1,20 +1,19 @@
 """Bodies are read as I-JSON (RFC 7493), strictly, so that every reader and hash agrees."""
 
-import re
 from typing import Any, Final
 
 import orjson
 from pydantic import JsonValue
 
 from api.wire.errors import InvalidJsonError
-from policy.json_levels import CONTAINERS, SAFE_INTEGER, levels
+from policy.json_levels import CONTAINERS, SAFE_INTEGER, levels, may_be_unsafe
 
 MAX_DEPTH: Final = 100
 MAX_NAME: Final = 1000
 MAX_MEMBERS: Final = 200_000
-"""How deep values may be nested, how long member names may be in characters, and how many members
-and elements there may be in all."""
-_ESCAPED_COLON: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
+MAX_FILLED: Final = 20_000
+"""How deep values may be nested, how long member names may be in characters, how many members and
+elements there may be in all, and how many objects and arrays that are not empty."""
 
 
 def parse_body(raw: bytes) -> JsonValue:
@@ -35,10 +34,10 @@ def parse_json(raw: bytes) -> JsonValue:
         value: JsonValue = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"Not valid I-JSON: {error}.") from None
-    unsafe = _check_extent(value)
-    if _colons(raw) != orjson.dumps(value).count(b":"):  # of equal names, only the last is read
-        raise InvalidJsonError("Not valid I-JSON: a member name occurs twice.")
-    return _with_doubles(value) if unsafe else value
+    named, colons = _check_extent(value), _colons(raw)
+    if colons != named and colons != orjson.dumps(value).count(b":"):
+        raise InvalidJsonError("Not valid I-JSON: a member name occurs twice.")  # the last was read
+    return _with_doubles(value) if may_be_unsafe(raw) else value
 
 
 def check_members(raw: bytes, most: int) -> None:
@@ -54,29 +53,36 @@ def check_members(raw: bytes, most: int) -> None:
         raise InvalidJsonError(f"Not valid here: more than {most} members and elements.")
 
 
-def _check_extent(value: JsonValue) -> bool:
-    """Raise `InvalidJsonError` for a value that is too large; return whether it has large integers.
+def _check_extent(value: JsonValue) -> int:
+    """Return how many members have a name, or raise `InvalidJsonError` for a value too large.
 
     All that is asked of every member is asked in one walk.
     """
-    room, nested, unsafe = MAX_MEMBERS + 1, MAX_DEPTH, False  # the value itself is no member
+    room, filled, nested = MAX_MEMBERS + 1, MAX_FILLED, MAX_DEPTH  # the value is no member
+    named = 0
     for level in levels(value):
         room -= len(level.members)
-        unsafe = unsafe or level.unsafe
+        filled -= len(level.objects) + len(level.arrays)
+        named += sum(map(len, level.objects))
         nested -= not level.kinds.isdisjoint(CONTAINERS)
         if room < 0:
             raise InvalidJsonError(f"Not valid here: more than {MAX_MEMBERS} members and elements.")
+        if filled < 0:
+            raise InvalidJsonError(f"Not valid here: more than {MAX_FILLED} objects and arrays.")
         if nested < 0:
             raise InvalidJsonError(f"Not valid here: nested deeper than {MAX_DEPTH}.")
         if max(map(len, level.names), default=0) > MAX_NAME:
             raise InvalidJsonError(f"Not valid here: a member name above {MAX_NAME} characters.")
-    return unsafe
+    return named
 
 
 def _colons(raw: bytes) -> int:
     """Return how many colons the text has, counting those that are written as escapes."""
-    escaped = b"\\u003" in raw
-    return raw.count(b":") + (len(_ESCAPED_COLON.findall(raw)) if escaped else 0)
+    plain = raw.count(b":")
+    if b"\\u003" not in raw:
+        return plain
+    escapes = raw.replace(b"\\\\", b"__")  # no backslash is left but where an escape begins
+    return plain + escapes.count(b"\\u003a") + escapes.count(b"\\u003A")
 
 
 def _with_doubles(value: JsonValue) -> JsonValue:

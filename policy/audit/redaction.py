@@ -5,7 +5,8 @@ import hmac
 from typing import Any
 
 from policy.canonical import canonical_bytes, sha256_hex
-from policy.sensitive import is_sensitive
+from policy.json_levels import CONTAINERS, levels
+from policy.sensitive import is_sensitive, sensitive_names
 
 
 def redact(value: Any, secret: bytes | None, key: str = "") -> Any:  # noqa: ANN401  any JSON value
@@ -15,22 +16,33 @@ def redact(value: Any, secret: bytes | None, key: str = "") -> Any:  # noqa: ANN
     installation's own, would only hide them from the lazy. None: as rows before 2026-12 were
     written. Applies at any depth; members of an array take the array's key.
     """
-    return _redacted(value, secret, sensitive=is_sensitive(key))
+    hidden = frozenset().union(*(sensitive_names(tuple(each.names)) for each in levels(value)))
+    sensitive = is_sensitive(key)
+    return _redacted(value, secret, hidden, sensitive=sensitive) if hidden or sensitive else value
 
 
 def _redacted(
     value: Any,  # noqa: ANN401  any JSON value
     secret: bytes | None,
+    hidden: frozenset[str],
     *,
     sensitive: bool,
 ) -> Any:  # noqa: ANN401  any JSON value
+    """Return `value` without what stands under the names in `hidden`, or itself is sensitive."""
     if isinstance(value, list):
-        return [_redacted(member, secret, sensitive=sensitive) for member in value]
+        if not sensitive and CONTAINERS.isdisjoint(map(type, value)):
+            return value
+        return [_redacted(member, secret, hidden, sensitive=sensitive) for member in value]
     if sensitive and value is not None:
         return f"redacted:{_digest(value, secret)}"
-    if isinstance(value, dict):
-        return {name: redact(member, secret, name) for name, member in value.items()}
-    return value
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _redacted(member, secret, hidden, sensitive=name in hidden)
+        if name in hidden or type(member) in CONTAINERS
+        else member
+        for name, member in value.items()
+    }
 
 
 def _digest(value: Any, secret: bytes | None) -> str:  # noqa: ANN401  any JSON value

@@ -108,9 +108,12 @@ def test_a_hundred_levels_are_accepted(raw: bytes) -> None:
         (b'{"%s":1}' % ("\u00e9" * 1000).encode(), b'[{"%s":1}]' % (b"n" * 1001)),
         (b"[%s0]" % (b"0," * 199_999), b"[%s0]" % (b"0," * 200_000)),
         (b"[%s[]]" % (b"[]," * 199_999), b'{"a":[%s[]]}' % (b"[]," * 199_999)),
+        (b"[%s[0]]" % (b"[0]," * 19_998), b"[%s[0]]" % (b'{"":0},' * 19_999)),
     ],
 )
-def test_names_and_the_number_of_members_are_limited(accepted: bytes, refused: bytes) -> None:
+def test_names_and_the_numbers_of_members_and_of_what_has_any_are_limited(
+    accepted: bytes, refused: bytes
+) -> None:
     assert parse_json(accepted) == json.loads(accepted)
     with pytest.raises(InvalidJsonError):
         parse_json(refused)
@@ -126,6 +129,7 @@ def test_names_and_the_number_of_members_are_limited(accepted: bytes, refused: b
         (rb'{"a":"::","a":"\u003a\\\u003a\u003a"}', True),
         (rb'{"a":1,"a":"\\u003a"}', True),
         (rb'[{"b":"\u003a"},{"\u003a":1,":":2}]', True),
+        (rb'{"a":"\\u003a","a":"\\\\u003a"}', True),
     ],
 )
 def test_no_colon_in_a_text_hides_an_equal_name(raw: bytes, *, is_refused: bool) -> None:

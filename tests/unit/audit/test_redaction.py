@@ -36,6 +36,14 @@ def test_every_sensitive_word_is_found_anywhere_in_a_key_and_in_any_case() -> No
         assert redact({f"my_{word.upper()}_2": "x"}) == {f"my_{word.upper()}_2": hashed("x")}
 
 
+def test_a_sensitive_name_is_found_among_many_whatever_they_are_made_of() -> None:
+    for word in ("Phone", "my\u212aTO\u212aEN", "emaIl", "x\u0130phone", "\0email", "a\0dob"):
+        among = {**{f"\u0130{n}": [n] for n in range(50)}, word: "1", "e\u0130mail": "2"}
+        assert redact(among) == {**among, word: hashed("1")}
+    for name in ("ema\u0130l", "access\u0130code", "pho\0ne"):
+        assert redact({name: "1", "email": None}) == {name: "1", "email": None}
+
+
 def test_null_stays_and_other_keys_are_untouched() -> None:
     value = {"email": None, "note": "a@b.c", "n": [1, {"m": True}]}
     assert redact(value) == value

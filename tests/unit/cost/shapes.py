@@ -91,9 +91,14 @@ def _long_name_over_an_array(size: int) -> bytes:
     return b'{"' + name + b'":[' + b",".join([b"0"] * count) + b"]}"
 
 
+def _a_sensitive_name_among_many(size: int) -> bytes:
+    return b'{"phone":1,' + _object('"#":0')(size - 11)[1:]
+
+
 JSON: Mapping[str, Callable[[int], bytes]] = {
     "a long name over an array": _long_name_over_an_array,
     "deep": _deep,
+    "a sensitive name among many": _a_sensitive_name_among_many,
     **{
         f"array of {each}": _array(each)
         for each in (

@@ -83,8 +83,8 @@ def at_the_gateway(raw: bytes) -> None:
         orjson.dumps(judged.body("key", "correlation"))
         return
     assert isinstance(body, dict)
-    orjson.dumps(body)  # is it small enough for the engine
-    orjson.dumps(body)  # and into the database if it is not
+    payload = orjson.dumps(body)  # is it small enough for the engine
+    orjson.dumps(orjson.Fragment(payload)).decode()  # and into the database if it is not
     sign(KEY, command(TOOL, payload=PAYLOADS[TOOL]))
 
 
