@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -79,10 +79,11 @@ def _judged(value: JsonValue) -> tuple[dict[float, object], bool]:
     return {number: text for number, text in written if text is not number}, order
 
 
-def _numbers_of(level: Level) -> Sequence[float]:
-    if level.kinds <= NUMBERS:
-        return level.members
-    return [each for each in level.members if type(each) in NUMBERS]
+def _numbers_of(level: Level) -> Iterable[float]:
+    """Return what may be written otherwise: no small integer, for it equals a double that is."""
+    if level.unsafe:
+        yield from (each for each in level.members if type(each) is int and not _is_alike(each))
+    yield from (each for each in level.members if type(each) is float)
 
 
 def _ordered_alike(names: str) -> bool:

@@ -53,6 +53,11 @@ def test_doubles_of_every_size_are_written_as_in_javascript(digits: int, exponen
     assert canonical_bytes(number) == rfc8785.dumps(number)
 
 
+@given(st.lists(st.sampled_from((0, 1, -1, 0.0, -0.0, 1.0, -1.0, 1e15, 10**15, 2.5, True, None))))
+def test_equal_numbers_of_two_kinds_are_written_alike(values: list[JsonValue]) -> None:
+    assert canonical_bytes([*values, {"a": values}]) == rfc8785.dumps([*values, {"a": values}])
+
+
 @pytest.mark.parametrize("foreign", [float("nan"), [float("-inf")], {"a": 1j}, [{1}]])
 def test_what_is_no_json_has_no_canonical_form(foreign: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match="no canonical form"):
