@@ -18,14 +18,17 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
+.PHONY: up test replay fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
 	faults drill-restart drill-upgrade record-history timers lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
 
-test: $(READY) ## run every test
-	$(BIN)/pytest
+test: $(READY) ## run every test, two files at a time
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+replay: $(READY) ## replay every recorded lifecycle under every policy and release
+	REPLAY_EVERY=1 $(BIN)/pytest tests/replay
 
 fuzz: $(READY) ## call everything at random, CALLS=20000 times
 	FUZZ_CALLS=$(CALLS) $(BIN)/pytest tests/integration/hostile/test_fuzz.py

@@ -5,14 +5,10 @@ ticket's workflow looks anew what is due, and the queue gets the new verdict.
 """
 
 import asyncio
-from contextlib import suppress
-from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 import structlog
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from activities.ticket.deadlines.judging import judge
 from activities.ticket.deadlines.telling import tell
@@ -20,11 +16,10 @@ from contracts.statements import SET_TENANT
 from policy.deadlines.sla import rules_mark
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Pool
+from worker.rounds import OUTAGES, in_rounds
 
 UNJUDGED = "SELECT tenant_id, ticket_id FROM unjudged_tickets($1, $2)"
 BATCH = 200
-OUTAGES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError)
-EVERY = timedelta(seconds=2)
 log = structlog.get_logger()
 
 
@@ -37,15 +32,8 @@ class ClockKeeper:
         self._bundle = bundle
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; an outage is waited out."""
-        while not stop.is_set():
-            try:
-                if await self.round() == BATCH:
-                    continue
-            except OUTAGES as error:
-                log.warning("clocks.round_failed", reason=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
+        """Work until told to stop."""
+        await in_rounds(self.round, BATCH, "clocks.round_failed", stop)
 
     async def round(self) -> int:
         """Judge a batch of tickets; return how many there were.

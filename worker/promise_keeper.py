@@ -5,13 +5,9 @@ was told to come back for stand in Postgres whole. One that was decided meanwhil
 """
 
 import asyncio
-from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import structlog
-from temporalio.service import RPCError
 
 from contracts.command import SignedCommand
 from contracts.signing import is_authentic, is_bound
@@ -20,13 +16,12 @@ from runtime.postgres.pool import Pool
 from runtime.temporal.destinations import destinations
 from runtime.temporal.sending import Sender, is_refusal
 from worker.parts import Parts
+from worker.rounds import OUTAGES, in_rounds
 
 TAKE = "SELECT * FROM take_promises($1)"
 FORGET = "SELECT forget_attempts()"
 STANDING = "SELECT * FROM open_promises(NULL)"
 BATCH = 100
-EVERY = timedelta(seconds=2)
-OUTAGES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError)
 PATIENCE = 3
 """After how many that could not be sent, one after the other, a round ends: the engine is away."""
 log = structlog.get_logger()
@@ -41,17 +36,8 @@ class PromiseKeeper:
         self._key = key
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until told to stop; an outage is waited out."""
-        while not stop.is_set():
-            try:
-                if await self.round() == BATCH:
-                    continue
-            except OUTAGES as error:
-                log.warning("promises.round_failed", reason=repr(error))
-            except Exception:  # a defect here must not stop the worker
-                log.exception("promises.defect")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
+        """Work until told to stop."""
+        await in_rounds(self.round, BATCH, "promises.round_failed", stop)
 
     async def round(self) -> int:
         """Send what is due again, in the order in which it came; return how many there were."""

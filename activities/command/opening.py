@@ -18,7 +18,6 @@ class Opening:
 
     decided: bool
     decided_code: str | None
-    stored_tenant: str | None
     stored_hash: str | None
     stored_status: int | None
     stored_text: str | None
@@ -30,7 +29,6 @@ def opened(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "decided": row["log_decision"] is not None,
         "decided_code": row["log_code"],
-        "stored_tenant": row["idem_tenant"],
         "stored_hash": row["idem_hash"],
         "stored_status": row["idem_code"],
         "stored_text": row["idem_text"],

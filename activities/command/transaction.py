@@ -219,8 +219,7 @@ class Transactions(Generic[Op, R]):
 
     async def _stored(self, conn: Connection, command: Command, opening: Op) -> R:
         """Close a command whose key has its answer already, or refuse the key's misuse."""
-        same_tenant = opening.stored_tenant == command.actor.tenant_id
-        if not same_tenant or opening.stored_hash != command.request_hash:
+        if opening.stored_hash != command.request_hash:
             mismatch = Denial(code=Code.IDEMPOTENCY_PAYLOAD_MISMATCH)
             return await self._deny(conn, command, opening, mismatch)
         await conn.execute(

@@ -25,7 +25,7 @@ from worker.watchdog import watched
 
 DEFECT, HANG = "a-defect", "a-hang"
 """The correlation ids of commands that fail in the policy, or never end there."""
-HANG_SECONDS, FEW_ATTEMPTS = 5.0, 2
+HANG_SECONDS, FEW_ATTEMPTS = 3.0, 2
 TOOLS = Path(__file__).with_name("counter") / "tools"
 PROGRAMS = {"worker": worker.main.main, "api": api.main.main}
 

@@ -1,6 +1,10 @@
-"""Recorded histories run on the code of today, whatever the policy says by now."""
+"""Recorded histories run on the code of today, whatever the policy says by now.
+
+All random lifecycles run as they are, some under other bundles and releases; `make replay`: all.
+"""
 
 import lzma
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -35,6 +39,8 @@ FILES = {
 """Recordings by name; those of `earlier` were made by releases that gave other commands."""
 CORPUS = HISTORIES / "lifecycles.jsonl.xz"
 ENOUGH = 300
+EVERY = int(os.environ.get("REPLAY_EVERY") or 4)
+"""Of how many random lifecycles one runs where some are enough."""
 REPLAY_LIMIT_SECONDS = 60
 PAYLOAD_LIMIT_BYTES = 8 * 1024
 CANONICAL_LIMIT_EVENTS = 120
@@ -90,11 +96,11 @@ def lifecycles() -> list[tuple[str, bytes]]:
     return [(line["name"], orjson.dumps(line["history"])) for line in lines]
 
 
-async def stuck(candidate: type = TicketWorkflow) -> list[str]:
+async def stuck(candidate: type = TicketWorkflow, every: int = EVERY) -> list[str]:
     """Return which lifecycles do not run on `candidate`, and why."""
 
     async def histories() -> AsyncIterator[WorkflowHistory]:
-        for name, text in lifecycles():
+        for name, text in lifecycles()[::every]:
             yield WorkflowHistory.from_json(name, text.decode())
 
     async with replayer_of(candidate).workflow_replay_iterator(histories()) as results:
@@ -193,24 +199,24 @@ async def test_a_recorded_history_runs_on_the_code_of_today(path: Path) -> None:
 
 async def test_all_random_lifecycles_run_on_the_code_of_today_in_time() -> None:
     began = time.process_time()
-    assert await stuck() == []
+    assert await stuck(every=1) == []
     assert time.process_time() - began < REPLAY_LIMIT_SECONDS
 
 
 @pytest.mark.parametrize("bundle", ["denying", "allowing"])
-async def test_all_random_lifecycles_run_under_another_bundle(
+async def test_random_lifecycles_run_under_another_bundle(
     request: pytest.FixtureRequest, bundle: str
 ) -> None:
     request.getfixturevalue(bundle)
     assert await stuck() == []
 
 
-async def test_a_release_that_adds_a_command_behind_a_patch_continues_all_of_them() -> None:
+async def test_a_release_that_adds_a_command_behind_a_patch_continues_them() -> None:
     assert await stuck(NextTicketWorkflow) == []
 
 
 async def test_one_that_adds_it_without_a_patch_continues_none_that_did_anything() -> None:
-    assert len(await stuck(ReorderedWorkflow)) > ENOUGH // 2
+    assert len(await stuck(ReorderedWorkflow)) > ENOUGH // 2 // EVERY
 
 
 def test_there_are_enough_histories_and_no_secret_is_in_them() -> None:

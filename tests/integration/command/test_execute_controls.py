@@ -110,7 +110,7 @@ async def test_a_replayed_message_is_due_again_and_stands_in_its_tickets_chain(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("ticket", str(uuid4())), ("ticket", "x"), ("job", "1")]
+    ("kind", "name"), [("ticket", str(UUID(int=1))), ("ticket", "x"), ("job", "1")]
 )
 async def test_a_message_of_no_ticket_stands_in_the_tenants_chain(
     runner: Runner, kind: str, name: str

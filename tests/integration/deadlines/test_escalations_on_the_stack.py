@@ -117,8 +117,8 @@ async def test_the_worker_makes_the_schedule_of_the_sweep_as_it_is_configured(
     ("ticket", "role", "status", "code"),
     [
         ("no-uuid", "dispatcher", 400, "INVALID_TICKET_ID"),
-        (str(uuid4()), "dispatcher", 404, "TICKET_NOT_FOUND"),
-        (str(uuid4()), "admin", 403, "FORBIDDEN"),
+        (str(UUID(int=1)), "dispatcher", 404, "TICKET_NOT_FOUND"),
+        (str(UUID(int=1)), "admin", 403, "FORBIDDEN"),
     ],
 )
 def test_escalations_are_shown_to_whoever_may_see_the_ticket(

@@ -200,11 +200,11 @@ async def walking(gateway: TestGateway, owner: Connection, seed: int) -> AsyncIt
         yield Walk(model, Caller(seed, model, place, run), (first, second), owner, run)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS, ids=["1", "2", "any"])
 async def test_a_random_walk_leaves_exactly_the_rows_of_the_model(
     gateway: TestGateway, owner: Connection, seed: int
 ) -> None:
-    """The seed stands in the name of the test and in every failure."""
+    """The seed stands in every failure."""
     outcomes: Counter[str] = Counter()
     async with walking(gateway, owner, seed) as walk:
         for _ in range(CALLS):

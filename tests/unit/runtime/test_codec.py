@@ -113,6 +113,16 @@ async def test_a_missing_key_stops_the_work_and_a_tampered_payload_does_not() ->
         ("k:c2hvcnQ=", "5 bytes instead of 32"),
         ("spaced id:" + OLD.removeprefix("old:"), "entry 1"),
     ],
+    ids=[
+        "nothing",
+        "bare",
+        "nameless",
+        "trailing-comma",
+        "repeated",
+        "no-base64",
+        "short",
+        "spaced-id",
+    ],
 )
 def test_a_ring_that_cannot_be_read_is_refused_without_showing_it(text: str, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=VARIABLE) as failure:
