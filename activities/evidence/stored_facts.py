@@ -31,20 +31,16 @@ class Outside:
         command: Command,
         payload: Any,  # noqa: ANN401  the tool's own model, or its denial
     ) -> dict[str, Any]:
-        """Return the fields of the ticket's facts for what the tool needs of the store."""
+        """Return the fields of the ticket's facts for what the tool needs of the store.
+
+        Each need is the name of the method that sees to it.
+        """
         if isinstance(payload, Denial):
             return {}
         needs = command_tool(command.tool).needs & OUTSIDE
-        found: dict[str, Any] = {}
-        if Need.LOOK_UPS in needs:
-            found["look_ups"] = await self._look_ups(command, payload)
-        if Need.PRESIGNED in needs:
-            found["presigned"] = await self._presigned(command, payload)
-        if Need.STORED in needs:
-            found["stored"] = await self._stored(command, payload)
-        return found
+        return {need: await getattr(self, need)(command, payload) for need in needs}
 
-    async def _look_ups(
+    async def look_ups(
         self,
         command: Command,
         payload: Any,  # noqa: ANN401  the tool's own model
@@ -62,7 +58,7 @@ class Outside:
             rows = await evidence_of(conn, command.ticket_id)
         return await look_up_all(self._store, pinned_versions(rows))
 
-    async def _presigned(
+    async def presigned(
         self,
         command: Command,
         payload: Any,  # noqa: ANN401  the tool's own model
@@ -79,7 +75,7 @@ class Outside:
             return None
         return SignedUpload(upload_id=upload_id, object_key=key, **dict(signed))
 
-    async def _stored(
+    async def stored(
         self,
         command: Command,
         payload: Any,  # noqa: ANN401  the tool's own model
