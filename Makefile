@@ -18,7 +18,8 @@ RESTATE := @restatedev/restate-server@1.7.12
 PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peers.txt | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: up test replay fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads bench-peers \
+.PHONY: up test replay fuzz uploads oracle tamper demo lint format types docs bench bench-audit bench-reads \
+	bench-terminal bench-peers \
 	faults drill-restart drill-upgrade record-history timers lock clean help
 
 up: $(READY) ## start the whole stack; Ctrl-C stops it
@@ -57,8 +58,9 @@ format: $(READY) ## format the code and apply safe fixes
 types: $(READY) ## check types
 	$(BIN)/mypy .
 
-docs: $(READY) ## write docs/toolset.md anew from the policy bundle
+docs: $(READY) ## write docs/toolset.md and the terminal's toolset anew from the policy bundle
 	$(BIN)/python -m api.openapi.toolset_page > docs/toolset.md
+	$(BIN)/python -m cli.tools.toolset_file > cli/tools/toolset.json
 
 bench: $(READY) ## measure the engine against its bare loops
 	$(BIN)/python -m bench
@@ -68,6 +70,9 @@ bench-audit: $(READY) ## measure anchoring and verification of 100,000 audit row
 
 bench-reads: $(READY) ## measure cockpit, packet and recommendation on 100,000 tickets
 	$(BIN)/python -m bench.reads
+
+bench-terminal: $(READY) ## measure what a command costs before it does anything
+	$(BIN)/python -m bench.terminal
 
 timers: $(READY) ## let TICKETS=10000 deadlines fall into one minute
 	$(BIN)/python -m bench.timers $(TICKETS)

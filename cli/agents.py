@@ -4,16 +4,20 @@ from typing import Annotated
 
 import typer
 
-from cli.identity import AsRole, TokenFile, identity
-from cli.output import DataDir, run, settings
+from cli.caller import caller
+from cli.identity import AS_ROLE, TokenFile, identity
+from cli.output import DataDir
+from cli.work import run
 from contracts.command import AUTOMATION_HEADER
+from mcp_server.stdio import serve_stdio
+from policy.model import Role
 from policy.rules.bundle import load_bundle
-from runtime.stack import DEFAULT_DATA_DIR
+from runtime.client import DEFAULT_DATA_DIR
 
 
 def mcp(
     token_file: TokenFile = None,
-    role: AsRole = None,
+    role: Annotated[Role | None, AS_ROLE] = None,
     api_url: Annotated[
         str, typer.Option("--api-url", help="The gateway; else DISPATCH_API_URL is used.")
     ] = "",
@@ -28,9 +32,7 @@ def mcp(
     Every call goes to the gateway with your token, so auth, policy and audit are those of the
     gateway. Clients that speak streamable HTTP need no such process: they use the gateway's /mcp.
     """
-    from mcp_server.stdio import serve_stdio  # noqa: PLC0415  half a second for one command
-
-    chosen = settings(data_dir)
+    chosen = caller(data_dir)
     who = identity(chosen, role, token_file)
     if automation:
         who |= {AUTOMATION_HEADER: "true"}

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import orjson
 
-from cli.output import DataDir, failed, owner_database_url, run, say, settings, tell
+from cli.caller import owner_database_url
+from cli.output import DataDir, failed, say, tell
+from cli.work import run, settings
 from policy.rules.bundle import load_bundle
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.postgres import bootstrap as installation
 from runtime.postgres.migrate import migrate as apply_migrations
 from runtime.settings import Settings
-from runtime.stack import DEFAULT_DATA_DIR
 
 _PREFIX = "[dispatch-bootstrap]"
 

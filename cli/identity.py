@@ -1,27 +1,30 @@
 """Who a command acts as: a token from a file or the environment, or a role in development."""
 
-from datetime import timedelta
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import orjson
 import typer
 
+from cli.caller import SECRET, Caller
 from cli.output import failed, say
-from cli.tokens import signed_token, usual_type
-from policy.model import Role
 from runtime.environment import Mode
-from runtime.settings import Settings
 
 TokenFile = Annotated[
     Path | None,
     typer.Option("--token-file", help="File with your token; else DISPATCH_TOKEN is used."),
 ]
-AsRole = Annotated[Role | None, typer.Option("--as", help="Act as this role; in development only.")]
+AS_ROLE: Final = typer.Option("--as", help="Act as this role; in development only.")
 _TOKEN_TTL = timedelta(hours=1)
+_HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 def identity(
-    chosen: Settings, role: Role | None, token_file: Path | None, default: Role | None = None
+    chosen: Caller, role: str | None, token_file: Path | None, default: str | None = None
 ) -> dict[str, str]:
     """Return the headers that identify the caller.
 
@@ -31,7 +34,7 @@ def identity(
     if token_file is not None:
         return bearer(_read(token_file))
     if role is None and chosen.token is not None:
-        return bearer(chosen.token.get_secret_value())
+        return bearer(chosen.token)
     if chosen.mode is Mode.PRODUCTION:
         raise failed("in production only a token counts: set DISPATCH_TOKEN or pass --token-file")
     if role is None and default is not None:
@@ -42,19 +45,46 @@ def identity(
     return development_identity(chosen, acting)
 
 
-def development_identity(chosen: Settings, role: Role) -> dict[str, str]:
-    """Return a token where the secret is known, else dev headers."""
-    actor, actor_type = f"cli-{role}", usual_type(role)
-    if chosen.auth_jwt_secret is None:
+def development_identity(
+    chosen: Caller, role: str, prefix: str = "cli", claims: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return a token of `<prefix>-<role>` where the secret is known, else dev headers."""
+    actor, actor_type = f"{prefix}-{role}", usual_type(role)
+    if chosen.secret is None:
         return {"X-Actor-Id": actor, "X-Actor-Role": role, "X-Actor-Type": actor_type}
     scope = {"account_ids": "*", "site_ids": "*"}
-    claims = {"sub": actor, "role": role, "actor_type": actor_type, "scope": scope}
-    return bearer(signed_token(chosen, claims, _TOKEN_TTL))
+    own = {"sub": actor, "role": role, "actor_type": actor_type, "scope": scope, **(claims or {})}
+    return bearer(signed_token(chosen, own, _TOKEN_TTL))
+
+
+def usual_type(role: str) -> str:
+    """Return what kind of actor has a role, unless it is said."""
+    return role.upper() if role in {"agent", "system"} else "HUMAN"
+
+
+def signed_token(chosen: Caller, claims: Mapping[str, object], ttl: timedelta) -> str:
+    """Return the claims, completed by issuer, audience and lifetime, as an HS256 token.
+
+    Source: RFC 7515. The library that verifies tokens takes longer to import than a call may last.
+    """
+    if chosen.secret is None:
+        raise failed(f"no secret: set {SECRET} or start the stack (dispatch up)")
+    now = int(datetime.now(UTC).timestamp())
+    named = {"iss": chosen.issuer, "aud": chosen.audience}
+    lifetime = {"iat": now, "exp": now + int(ttl.total_seconds())}
+    complete = {**claims, **lifetime, **{name: text for name, text in named.items() if text}}
+    signed = b".".join(_base64url(orjson.dumps(part)) for part in (_HEADER, complete))
+    mac = hmac.digest(chosen.secret.encode(), signed, "sha256")
+    return b".".join((signed, _base64url(mac))).decode()
 
 
 def bearer(token: str) -> dict[str, str]:
     """Return the header of a token."""
     return {"Authorization": f"Bearer {token.strip()}"}
+
+
+def _base64url(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def _read(path: Path) -> str:

@@ -10,9 +10,11 @@ import httpx
 import typer
 from rich.table import Table
 
-from cli.output import PREFIX, DataDir, Exit, Terminal, failed, run, say, tell, tell_json
+from cli.output import PREFIX, DataDir, Exit, failed, say, tell, tell_json
+from cli.terminal import Terminal
+from cli.work import run
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.stack import (
-    DEFAULT_DATA_DIR,
     PREFERRED_PORTS,
     EmbeddedStack,
     StackError,

@@ -1,16 +1,15 @@
 """`dispatch token`: development tokens."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
-import jwt
 import typer
 
-from cli.output import DataDir, failed, settings, tell
+from cli.caller import caller
+from cli.identity import signed_token, usual_type
+from cli.output import DataDir, tell
 from policy.model import ActorType, Role
-from runtime.settings import Settings
-from runtime.stack import DEFAULT_DATA_DIR
+from runtime.client import DEFAULT_DATA_DIR
 
 
 def token(  # noqa: PLR0913, PLR0917  each is an option of the command
@@ -40,29 +39,4 @@ def token(  # noqa: PLR0913, PLR0917  each is an option of the command
         "scope": {"account_ids": accounts, "site_ids": sites},
         **({"technician_id": technician} if technician else {}),
     }
-    tell(signed_token(settings(data_dir), claims, timedelta(seconds=ttl)))
-
-
-def usual_type(role: Role) -> ActorType:
-    """Return what kind of actor has a role, unless it is said."""
-    match role:
-        case Role.AGENT:
-            return ActorType.AGENT
-        case Role.SYSTEM:
-            return ActorType.SYSTEM
-        case _:
-            return ActorType.HUMAN
-
-
-def signed_token(chosen: Settings, claims: Mapping[str, object], ttl: timedelta) -> str:
-    """Return the claims, completed by issuer, audience and lifetime, as an HS256 token."""
-    if chosen.auth_jwt_secret is None:
-        raise failed("no secret: set DISPATCH_AUTH_JWT_SECRET or start the stack (dispatch up)")
-    complete = {**claims, **_standard_claims(chosen, ttl)}
-    return jwt.encode(complete, chosen.auth_jwt_secret.get_secret_value(), algorithm="HS256")
-
-
-def _standard_claims(chosen: Settings, ttl: timedelta) -> dict[str, object]:
-    now = datetime.now(UTC)
-    named = {"iss": chosen.auth_jwt_issuer, "aud": chosen.auth_jwt_audience}
-    return {"iat": now, "exp": now + ttl, **{name: value for name, value in named.items() if value}}
+    tell(signed_token(caller(data_dir), claims, timedelta(seconds=ttl)))

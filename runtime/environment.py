@@ -1,12 +1,12 @@
-"""How the text of an environment variable becomes a value (contract 4.1, 18)."""
+"""How the text of an environment variable becomes a value (contract 4.1, 18): words and flags."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-
+MODE_NAMES = ("DISPATCH_ENV", "NODE_ENV")
+DEFAULT_API_URL = "http://127.0.0.1:8080"
 _TRUE = frozenset({"1", "true", "yes", "on", "enabled"})
 _FALSE = frozenset({"0", "false", "no", "off", "disabled"})
 
@@ -70,48 +70,23 @@ def split_words(value: object) -> object:
     return words
 
 
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-def _lower_words(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word.lower() for word in words)
-
-
-def _http_url(value: str) -> str:
+def http_url(value: str) -> str:
+    """Return a URL of the web as it is."""
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"\s", value):
         raise ValueError("must be an http or https URL")
     return value
 
 
-def _postgres_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in {"postgres", "postgresql"}:
-        raise ValueError("must be a postgres:// URL")
-    return value
+def variable_text(environ: Mapping[str, str], *names: str) -> str | None:
+    """Return the first of the variables that says something; a blank one counts as absent."""
+    return next((environ[name] for name in names if environ.get(name, "").strip()), None)
 
 
-def _encodable(value: SecretStr) -> SecretStr:
-    try:
-        value.get_secret_value().encode()
-    except UnicodeEncodeError:
-        raise ValueError("must be UTF-8") from None
-    return value
-
-
-Flag = Annotated[bool, BeforeValidator(read_flag)]
-Words = Annotated[tuple[str, ...], BeforeValidator(split_words), AfterValidator(_lower_words)]
-Recipient = Annotated[str, Field(pattern=r"^[a-z_]+:sms:\+?[0-9A-Za-z ()./-]{3,40}$")]
-Recipients = Annotated[tuple[Recipient, ...], BeforeValidator(split_words)]
-Algorithms = Annotated[tuple[Algorithm, ...], BeforeValidator(split_words)]
-AnyCase = BeforeValidator(_upper)
-ModeName = Annotated[Mode, BeforeValidator(read_mode)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Secret = Annotated[SecretStr, AfterValidator(_encodable)]
-PostgresUrl = Annotated[Secret, AfterValidator(_postgres_url)]
-HostPort = Annotated[str, Field(pattern=r"^\S+:\d{1,5}$")]
-ImportPath = Annotated[str, Field(pattern=r"^\w+(\.\w+)*:\w+$")]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-Natural = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+def mode_of(environ: Mapping[str, str]) -> Mode:
+    """Return the mode; raise for a word that was meant to name one: it must not weaken anything."""
+    word = environ.get("DISPATCH_ENV", "").strip().lower()
+    named = [mode.value for mode in Mode if mode is not Mode.NEUTRAL]
+    if word and word not in named:
+        raise ConfigurationError(f"DISPATCH_ENV must be one of {', '.join(named)}")
+    return read_mode(variable_text(environ, *MODE_NAMES))

@@ -6,7 +6,14 @@ from typing import Self
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from runtime.environment import Algorithm, ConfigurationError, Mode, RetentionMode, read_mode
+from runtime.environment import (
+    Algorithm,
+    ConfigurationError,
+    Mode,
+    RetentionMode,
+    mode_of,
+    read_mode,
+)
 from runtime.variables import OTHER_NAMES, Variables
 
 SAFE_SECRET_BYTES = 32
@@ -86,7 +93,7 @@ def load_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     A value that cannot be read falls back to its default with a warning; among DISPATCH_AUTH_*
     it raises `ConfigurationError`. No warning and no error repeats a value.
     """
-    _check_mode(environ)
+    mode_of(environ)
     values: dict[str, str] = {}
     for field in Settings.model_fields:
         name = _variable(environ, field)
@@ -98,14 +105,6 @@ def load_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         for field, reason in unreadable.items()
     ]
     return settings, warnings + _advice(settings)
-
-
-def _check_mode(environ: Mapping[str, str]) -> None:
-    """Raise for a word that was meant to name a mode: a misspelt one must not weaken anything."""
-    word = environ.get("DISPATCH_ENV", "").strip().lower()
-    named = [mode.value for mode in Mode if mode is not Mode.NEUTRAL]
-    if word and word not in named:
-        raise ConfigurationError(f"DISPATCH_ENV must be one of {', '.join(named)}")
 
 
 def require_verifier(settings: Settings) -> None:

@@ -8,14 +8,14 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from policy.model import ActorType
-from runtime.environment import (
+from runtime.environment import DEFAULT_API_URL, MODE_NAMES, Mode, RetentionMode
+from runtime.value_types import (
     Algorithms,
     AnyCase,
     Flag,
     HostPort,
     HttpUrl,
     ImportPath,
-    Mode,
     ModeName,
     Natural,
     Percent,
@@ -23,7 +23,6 @@ from runtime.environment import (
     Positive,
     PostgresUrl,
     Recipients,
-    RetentionMode,
     Secret,
     Words,
 )
@@ -34,7 +33,7 @@ EVIDENCE_CONTENT_TYPES = (
 )
 OTHER_NAMES = {
     "otlp_endpoint": ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
-    "mode": ("DISPATCH_ENV", "NODE_ENV"),
+    "mode": MODE_NAMES,
     "evidence_require_checksum": (
         "REQUIRE_EVIDENCE_CHECKSUM",
         "DISPATCH_EVIDENCE_REQUIRE_CHECKSUM",
@@ -52,7 +51,7 @@ class Variables(BaseSettings):
     mode: ModeName = Mode.NEUTRAL
     api_host: str = "127.0.0.1"
     api_port: Port = 8080
-    api_url: HttpUrl = "http://127.0.0.1:8080"
+    api_url: HttpUrl = DEFAULT_API_URL
     api_trusted_hosts: Words = ()
     """Under which names, besides loopback and its own, a development gateway answers."""
     token: Secret | None = None

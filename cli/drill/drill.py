@@ -12,23 +12,18 @@ import httpx
 import typer
 from rich.table import Table
 
+from cli.caller import environment, owner_database_url
 from cli.drill.drills import DRILLS, Drill, Scene
 from cli.drill.runbook import follow, sees_everything
-from cli.output import (
-    DataDir,
-    Exit,
-    Terminal,
-    environment,
-    failed,
-    owner_database_url,
-    run,
-    tell_json,
-)
+from cli.output import DataDir, Exit, failed, tell_json
 from cli.scenario.stage import CONNECT_SECONDS, gateway
 from cli.scenario.walk import Check, GatewayDownError
+from cli.terminal import Terminal
+from cli.work import run
 from policy.model import Role
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.settings import Settings
-from runtime.stack import DEFAULT_DATA_DIR, EmbeddedStack, PartName
+from runtime.stack import EmbeddedStack, PartName
 
 ANSWER_SECONDS: Final = 90.0
 RUNBOOKS: Final = "dispatch/ops/runbooks/"

@@ -14,12 +14,13 @@ import httpx
 import orjson
 import typer
 
-from cli.output import DataDir, Exit, failed, run, say
+from cli.output import DataDir, Exit, failed, say
 from cli.release.gates import Gate, Gateway, Result, commands, run_command
 from cli.scenario.stage import CONNECT_SECONDS, credentials, gateway
+from cli.work import run
 from policy.model import Role
 from policy.values import format_datetime
-from runtime.stack import DEFAULT_DATA_DIR
+from runtime.client import DEFAULT_DATA_DIR
 
 DISTRIBUTION: Final = "real-dispatch"
 ALWAYS: Final = ("replay", "demo", "verify")

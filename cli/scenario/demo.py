@@ -11,19 +11,17 @@ from uuid import UUID
 import httpx
 import typer
 
-from cli.output import DataDir, Exit, failed, run, say, tell_json
+from cli.output import DataDir, Exit, failed, say, tell_json
 from cli.scenario.demo_table import DemoTable
 from cli.scenario.lifecycle import LIFECYCLE, Step
 from cli.scenario.stage import CONNECT_SECONDS, credentials, gateway, names
 from cli.scenario.walk import Check, GatewayDownError, Replay, Visit, Walk
+from cli.work import run
 from policy.command.message import Subject
 from policy.rules.bundle import load_bundle
+from runtime.client import DEFAULT_DATA_DIR, read_client
 from runtime.settings import Settings
-from runtime.stack import (
-    DEFAULT_DATA_DIR,
-    read_client,
-    stack_status,
-)
+from runtime.stack import stack_status
 
 _ANSWER_SECONDS = 90.0
 _UI = "Temporal UI"

@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import Terminal
 from cli.scenario.walk import Check, Replay, Visit
+from cli.terminal import Terminal
 
 _WIDTH = 100
 _INDENT = 4

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import httpx
 
-from cli.output import say, settings
+from cli.caller import Caller
+from cli.identity import development_identity
+from cli.output import say
 from cli.scenario.walk import Credentials
-from cli.tokens import signed_token, usual_type
+from cli.work import settings
 from policy.model import Role
 from policy.values import format_datetime
+from runtime.client import read_client
 from runtime.settings import Settings
-from runtime.stack import PREFERRED_PORTS, EmbeddedStack, read_client
+from runtime.stack import PREFERRED_PORTS, EmbeddedStack
 
 CONNECT_SECONDS = 5.0
-_TOKEN_TTL = timedelta(minutes=5)
 
 
 @asynccontextmanager
@@ -59,20 +61,16 @@ def credentials(chosen: Settings, prefix: str) -> Credentials:
 
     It is a token where a secret is known, else dev headers.
     """
+    secret = chosen.auth_jwt_secret
+    caller = Caller(
+        secret=None if secret is None else secret.get_secret_value(),
+        issuer=chosen.auth_jwt_issuer,
+        audience=chosen.auth_jwt_audience,
+    )
 
     def identify(role: Role) -> dict[str, str]:
-        actor = f"{prefix}-{role}"
-        if chosen.auth_jwt_secret is None:
-            return {"X-Actor-Id": actor, "X-Actor-Role": role, "X-Actor-Type": usual_type(role)}
-        claims = {
-            "sub": actor,
-            "role": role,
-            "actor_type": usual_type(role),
-            "scope": {"account_ids": "*", "site_ids": "*"},
-        }
-        if role is Role.TECHNICIAN:
-            claims["technician_id"] = str(chosen.demo_tech_id)
-        return {"Authorization": f"Bearer {signed_token(chosen, claims, _TOKEN_TTL)}"}
+        bound = {"technician_id": str(chosen.demo_tech_id)} if role is Role.TECHNICIAN else {}
+        return development_identity(caller, role, prefix, bound)
 
     return identify
 

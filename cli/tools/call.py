@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-import httpx
 import orjson
 import typer
 
-from cli.output import Exit, Terminal, failed, say, tell_json
+from cli.output import Exit, failed, say, tell_json
+from cli.terminal import Terminal
 from cli.tools.cards import card
-from policy.command.registry import alias
+from cli.tools.door import Answer, NoAnswerError, post
+from cli.tools.toolset import Tool, load_toolset
 from policy.printable import on_one_line
-from policy.reads.guide import load_guide
 
-CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 75.0
 DENIED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT})
 # What a refusal always carries, told apart from what is special about it.
 COMMON = frozenset({"code", "message", "request_id", "correlation_id", "policy_error"})
@@ -26,7 +24,7 @@ COMMON = frozenset({"code", "message", "request_id", "correlation_id", "policy_e
 class ToolCall:
     """One call of `POST /tools/{name}`."""
 
-    name: str
+    tool: Tool
     body: Mapping[str, Any]
     identity: Mapping[str, str]
     wait_seconds: int | None = None
@@ -37,18 +35,13 @@ class ToolCall:
         key = self.body.get("request_id")
         return None if key is None else str(key)
 
-    def send(self, api_url: str) -> httpx.Response:
-        """Return the gateway's answer."""
-        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        headers = dict(self.identity)
+    def send(self, api_url: str) -> Answer:
+        """Return the gateway's answer; raises `NoAnswerError`."""
+        headers = {**self.identity, "Content-Type": "application/json"}
         if self.wait_seconds is not None:
             headers["Prefer"] = f"wait={self.wait_seconds}"
-        with httpx.Client(base_url=api_url, timeout=timeout, headers=headers) as client:
-            return client.post(
-                f"/tools/{alias(self.name)}",
-                content=orjson.dumps(self.body),
-                headers={"Content-Type": "application/json"},
-            )
+        url = f"{api_url.rstrip('/')}/tools/{self.tool.alias}"
+        return post(url, orjson.dumps(self.body), headers)
 
 
 def perform(call: ToolCall, api_url: str, *, as_json: bool) -> None:
@@ -57,22 +50,22 @@ def perform(call: ToolCall, api_url: str, *, as_json: bool) -> None:
         say(f"key: {call.key}")
     try:
         answer = call.send(api_url)
-    except httpx.TransportError as failure:
-        said = f"no answer from {api_url}: {failure or type(failure).__name__}"
+    except NoAnswerError as failure:
+        said = f"no answer from {api_url}: {failure}"
         again = (
             "" if call.key is None else f"\nIt may have taken effect: repeat with {_again(call)}"
         )
         raise failed(said + again) from None
     document = _document(answer)
-    if answer.is_error:
+    if answer.status >= HTTPStatus.BAD_REQUEST:
         _refuse(answer, document, as_json=as_json)
     if as_json:
         tell_json(document.get("data", document))
-    elif answer.status_code != HTTPStatus.ACCEPTED:
+    elif answer.status != HTTPStatus.ACCEPTED:
         if "idempotency-replayed" in answer.headers:
             say("answered before: nothing was done by this call")
-        Terminal().print(card(call.name, document.get("data", document)))
-    if answer.status_code == HTTPStatus.ACCEPTED:
+        Terminal().print(card(call.tool.name, document.get("data", document)))
+    if answer.status == HTTPStatus.ACCEPTED:
         say(f"accepted, not decided yet: repeat with {_again(call)} to see the outcome")
         raise typer.Exit(Exit.FAILED)
 
@@ -81,11 +74,11 @@ def _again(call: ToolCall) -> str:
     return f"--key {call.key}"
 
 
-def _refuse(answer: httpx.Response, document: Mapping[str, Any], *, as_json: bool) -> NoReturn:
-    denied = answer.status_code in DENIED
+def _refuse(answer: Answer, document: Mapping[str, Any], *, as_json: bool) -> NoReturn:
+    denied = answer.status in DENIED
     if as_json:
         tell_json(document)
-    for line in refusal_lines(answer.status_code, document.get("error", {})):
+    for line in refusal_lines(answer.status, document.get("error", {})):
         say(on_one_line(line))
     raise typer.Exit(Exit.DENIED if denied else Exit.FAILED)
 
@@ -102,7 +95,7 @@ def refusal_lines(status: int, error: Mapping[str, Any]) -> list[str]:
         for name, value in error.items()
         if name not in COMMON and value not in (None, [], {})
     ]
-    advice = load_guide().advice.get(code)
+    advice = load_toolset().advice.get(code)
     return [*lines, *([f"What to do: {advice}"] if advice else [])]
 
 
@@ -116,9 +109,9 @@ def _plain(value: Any) -> str:  # noqa: ANN401  any JSON value
             return orjson.dumps(value).decode()
 
 
-def _document(answer: httpx.Response) -> dict[str, Any]:
+def _document(answer: Answer) -> dict[str, Any]:
     try:
-        document = answer.json()
-    except (ValueError, RecursionError):
+        document = orjson.loads(answer.body)
+    except ValueError:
         return {}
     return document if isinstance(document, dict) else {}

@@ -5,20 +5,15 @@ from runtime.stack.part import StackError
 from runtime.stack.ports import PREFERRED_PORTS, Ports
 from runtime.stack.stack import EmbeddedStack, stop_stack
 from runtime.stack.state import (
-    DEFAULT_DATA_DIR,
-    ClientEnvironment,
     StackState,
-    read_client,
     read_state,
 )
 from runtime.stack.status import PartStatus, StackStatus, stack_status
 
 __all__ = [
     "ALL_PARTS",
-    "DEFAULT_DATA_DIR",
     "PREFERRED_PORTS",
     "SERVERS",
-    "ClientEnvironment",
     "EmbeddedStack",
     "PartName",
     "PartStatus",
@@ -26,7 +21,6 @@ __all__ = [
     "StackError",
     "StackState",
     "StackStatus",
-    "read_client",
     "read_state",
     "stack_status",
     "stop_stack",

@@ -10,6 +10,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from policy.rules.bundle import load_bundle
+from runtime.client import ClientEnvironment
 from runtime.postgres import bootstrap
 from runtime.settings import load_settings
 from runtime.stack import processes
@@ -18,7 +19,6 @@ from runtime.stack.layout import ALL_PARTS, Layout, LayoutBuilder, PartName
 from runtime.stack.part import Part, Report, StackError, SupervisedPart
 from runtime.stack.ports import PortChooser, Ports
 from runtime.stack.state import (
-    ClientEnvironment,
     PartState,
     StackLock,
     StackState,

@@ -9,14 +9,13 @@ from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runtime.client import CLIENT_FILE, ClientEnvironment
 from runtime.key_ring import new_key
 from runtime.stack.files import remove, write_private
 from runtime.stack.part import StackError
 from runtime.stack.processes import ProcessRecord
 
-DEFAULT_DATA_DIR = Path(".dispatch")
 _STATE = "stack.json"
-_CLIENT = "client.json"
 _SECRETS = "secrets.json"
 _LOCK = "stack.lock"
 
@@ -60,15 +59,6 @@ class StackSecrets(BaseModel):
     jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
     signing_key: str = Field(default_factory=lambda: new_key("embedded"))
     dossier_key: str = Field(default_factory=lambda: new_key("embedded-dossiers"))
-
-
-class ClientEnvironment(BaseModel):
-    """How to reach a running stack: the DISPATCH_ variables, and the login for migrations."""
-
-    model_config = ConfigDict(frozen=True)
-
-    env: Mapping[str, str]
-    owner_database_url: str | None = None
 
 
 class StackLock:
@@ -120,20 +110,14 @@ def write_state(data_dir: Path, state: StackState) -> None:
     write_private(data_dir / _STATE, state.model_dump_json(indent=2))
 
 
-def read_client(data_dir: Path) -> ClientEnvironment | None:
-    """Return how to reach the running stack of this data folder, if there is one."""
-    path = data_dir / _CLIENT
-    return ClientEnvironment.model_validate_json(path.read_bytes()) if path.exists() else None
-
-
 def write_client(data_dir: Path, client: ClientEnvironment) -> None:
     """Leave a note for the commands that talk to the stack; readable by its owner alone."""
-    write_private(data_dir / _CLIENT, client.model_dump_json(indent=2))
+    write_private(data_dir / CLIENT_FILE, client.as_json())
 
 
 def remove_state(data_dir: Path) -> None:
     """Remove what describes a running stack: nothing of this data folder runs any more."""
-    remove(data_dir / name for name in (_STATE, _CLIENT))
+    remove(data_dir / name for name in (_STATE, CLIENT_FILE))
 
 
 def ensure_secrets(data_dir: Path) -> StackSecrets:

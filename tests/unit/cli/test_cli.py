@@ -7,9 +7,9 @@ import jwt
 import pytest
 
 from cli import main as cli
+from cli.caller import Caller
 from cli.identity import development_identity
 from policy.model import Role
-from runtime.settings import Settings
 
 SECRET = "not-a-real-secret-but-long-enough-to-be-one"
 
@@ -74,9 +74,8 @@ def test_a_token_is_of_the_actor_type_of_its_role_unless_another_is_named(
 
 
 def test_a_command_that_acts_as_an_agent_says_so_by_token_and_by_headers() -> None:
-    assert development_identity(Settings(), Role.AGENT)["X-Actor-Type"] == "AGENT"
-    signed = Settings.model_validate({"auth_jwt_secret": SECRET})
-    bearer = development_identity(signed, Role.AGENT)["Authorization"]
+    assert development_identity(Caller(), Role.AGENT)["X-Actor-Type"] == "AGENT"
+    bearer = development_identity(Caller(secret=SECRET), Role.AGENT)["Authorization"]
     claims = jwt.decode(bearer.removeprefix("Bearer "), SECRET, algorithms=["HS256"])
     assert claims["actor_type"] == "AGENT"
 

@@ -2,14 +2,17 @@
 
 import shlex
 import sys
+from importlib.resources import files
 from typing import Any
 
 import pytest
 import typer
 
 from cli import main as cli
-from cli.tools.commands import EXAMPLE_TICKET, epilog_of, place_of
+from cli.tools.listing import EXAMPLE_TICKET, epilog_of, place_of
 from cli.tools.options import PREFIX, fields_of, payload_of
+from cli.tools.toolset import FILE, load_toolset
+from cli.tools.toolset_file import toolset_file
 from policy.reads.guide import described_schema, load_guide
 from policy.rules.bundle import load_bundle
 
@@ -42,6 +45,11 @@ def help_of(
     return capsys.readouterr().out
 
 
+def test_the_terminal_s_toolset_is_the_one_that_the_registry_makes() -> None:
+    shipped = (files("cli.tools") / FILE).read_bytes()
+    assert shipped == toolset_file(), "run: make docs"
+
+
 def test_every_tool_has_a_place_of_its_own() -> None:
     places = [place_of(name) for name in BUNDLE.tools]
     assert len(set(places)) == len(places) == 43
@@ -69,7 +77,7 @@ def test_every_tool_has_a_command_with_help_and_examples(
 
 @pytest.mark.parametrize("name", BUNDLE.tools)
 def test_the_first_example_says_what_the_guide_says(name: str) -> None:
-    words = shlex.split(epilog_of(name, BUNDLE.tools[name]).splitlines()[2])
+    words = shlex.split(epilog_of(load_toolset().tools[name]).splitlines()[2])
     rest = words[1 + len(place_of(name)) :]
     if BUNDLE.tools[name].requires_ticket_id:
         assert rest.pop(0) == EXAMPLE_TICKET

@@ -10,8 +10,9 @@ import pytest
 import structlog
 
 import cli
-from cli import output
-from cli.output import Terminal, say, tell, tell_facts, tell_json
+from cli import output, work
+from cli.output import say, tell, tell_facts, tell_json
+from cli.terminal import Terminal
 from cli.tools.call import refusal_lines
 from cli.tools.cards import card
 from policy.printable import escaped, on_one_line, printable
@@ -78,7 +79,7 @@ def test_log_records_of_a_command_are_shown_without_control_sequences(
 ) -> None:
     before = structlog.get_config()
     try:
-        output.say_records()
+        work.say_records()
         structlog.get_logger().warning("outbox.failed", error=f"the provider says {escape}")
     finally:
         structlog.configure(**before)

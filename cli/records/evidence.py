@@ -9,28 +9,27 @@ from uuid import UUID
 
 import typer
 
-from cli.output import DataDir, failed, owner_database_url, run, settings, tell
+from cli.caller import owner_database_url
+from cli.output import DataDir, failed, tell
+from cli.work import run, settings
 from records.evidence.keeping import EvidenceVault, StoreUnavailableError
 from records.evidence.owner_actions import EvidenceActionError, EvidenceActions, Operator
 from records.evidence.store import EvidenceStore
 from runtime.bundle import installed_bundle
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.postgres.pool import owner_transaction
-from runtime.stack import DEFAULT_DATA_DIR
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 Item = Annotated[UUID, typer.Argument(metavar="ID", help="Id of the evidence.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the ticket's audit.")]
 Name = Annotated[str, typer.Option("--as", help="Who does it; if blank, the system's user.")]
 
 
-@app.command("hold", short_help="Keep evidence whatever its retention says")
 def hold(item: Item, reason: Reason, data_dir: DataDir = DEFAULT_DATA_DIR, name: Name = "") -> None:
     """Place a legal hold. Needs the login that owns the schema, as `dispatch migrate` does."""
     run(_held(data_dir, Operator(name or getpass.getuser(), reason), item, on=True))
     tell(f"held {item}")
 
 
-@app.command("release", short_help="Release a legal hold")
 def release(
     item: Item, reason: Reason, data_dir: DataDir = DEFAULT_DATA_DIR, name: Name = ""
 ) -> None:
@@ -39,7 +38,6 @@ def release(
     tell(f"released {item}")
 
 
-@app.command("redact", short_help="Add a redacted copy; the original stays")
 def redact(
     item: Item,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The redacted copy.")],

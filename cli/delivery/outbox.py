@@ -6,13 +6,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from cli.output import DataDir, Terminal, run, say_records, settings, tell, tell_json
-from cli.rows import tenant_transaction
+from cli.delivery.rows import tenant_transaction
+from cli.output import DataDir, tell, tell_json
+from cli.terminal import Terminal
+from cli.work import run, say_records, settings
 from policy.delivery.retry import OutboxStatus
 from policy.values import format_datetime
 from relay.main import deliver
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.settings import Settings
-from runtime.stack import DEFAULT_DATA_DIR
 
 LIST = """
 SELECT id, status, event_type, aggregate_id, attempt_count, next_attempt_at, last_error, created_at
@@ -20,11 +22,9 @@ SELECT id, status, event_type, aggregate_id, attempt_count, next_attempt_at, las
  ORDER BY created_at DESC, id LIMIT $2
 """
 HEADINGS = ("EVENT", "ABOUT", "ATTEMPTS", "NEXT", "ERROR")
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-@app.command("run", short_help="Deliver what is due")
 def run_outbox(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     iterations: Annotated[
@@ -50,7 +50,6 @@ def run_outbox(
         tell(", ".join(f"{name} {value}" for name, value in result.items()))
 
 
-@app.command("list", short_help="Show messages, the newest first")
 def list_outbox(
     data_dir: DataDir = DEFAULT_DATA_DIR,
     status: Annotated[

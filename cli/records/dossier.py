@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from cli.output import DataDir, Exit, failed, settings, tell, tell_facts, tell_json
+from cli.output import DataDir, Exit, failed, tell, tell_facts, tell_json
+from cli.work import settings
 from policy.dossier.verifier import BadItemError, read_keys, verify
 from policy.printable import on_one_line
 from records.audit.signing_keys import public_keys
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.environment import ConfigurationError
-from runtime.stack import DEFAULT_DATA_DIR
 
 
 def verify_dossier(

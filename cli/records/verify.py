@@ -9,17 +9,9 @@ from uuid import UUID
 
 import typer
 
-from cli.output import (
-    DataDir,
-    Exit,
-    failed,
-    owner_database_url,
-    run,
-    say,
-    settings,
-    tell,
-    tell_json,
-)
+from cli.caller import owner_database_url
+from cli.output import DataDir, Exit, failed, say, tell, tell_json
+from cli.work import run, settings
 from policy.audit.chain import Fault
 from policy.printable import on_one_line
 from policy.rules.bundle import load_bundle
@@ -27,9 +19,9 @@ from policy.values import format_datetime
 from records.audit.anchored_log import LogVerification
 from records.audit.signing_keys import VARIABLE, signing_keys
 from records.audit.verification import Scope, Verification
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.environment import ConfigurationError
 from runtime.objects.vault import open_vault
-from runtime.stack import DEFAULT_DATA_DIR
 
 _PROGRESS_SECONDS = 2.0
 

@@ -8,13 +8,15 @@ import httpx
 import typer
 from rich.table import Column, Table
 
-from cli.output import DataDir, Terminal, failed, run, settings, tell, tell_json
-from cli.rows import tenant_transaction
+from cli.delivery.rows import tenant_transaction
+from cli.output import DataDir, failed, tell, tell_json
+from cli.terminal import Terminal
+from cli.work import run, settings
 from contracts.standard_webhooks import SECRET_BYTES, new_secret
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.environment import Mode
 from runtime.public_hosts import is_public
 from runtime.settings import Settings
-from runtime.stack import DEFAULT_DATA_DIR
 
 ADD = """
 INSERT INTO webhook_subscriptions (tenant_id, url, event_types, secrets)
@@ -26,12 +28,10 @@ SELECT id, url, event_types, is_active FROM webhook_subscriptions ORDER BY creat
 REMOVE = """
 UPDATE webhook_subscriptions SET is_active = false WHERE id = $1 AND is_active RETURNING id
 """
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Option(help="Tenant.")]
 
 
-@app.command("add", short_help="Tell a subscriber of what happens")
 def add(
     url: Annotated[str, typer.Argument(help="Where events are posted; https in production.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -57,7 +57,6 @@ def add(
     tell_json({"id": rows[0]["id"], "secret": secret}, indent=False)
 
 
-@app.command("list", short_help="Show the subscribers")
 def list_subscribers(
     data_dir: DataDir = DEFAULT_DATA_DIR, tenant: Tenant = "default", *, as_json: AsJson = False
 ) -> None:
@@ -73,7 +72,6 @@ def list_subscribers(
     Terminal().print(table)
 
 
-@app.command("remove", short_help="Tell a subscriber nothing more")
 def remove(
     subscription: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the subscription.")],
     data_dir: DataDir = DEFAULT_DATA_DIR,

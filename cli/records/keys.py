@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cli.output import DataDir, failed, settings, tell
+from cli.output import DataDir, failed, tell
+from cli.work import settings
 from records.audit import signing_keys
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.environment import ConfigurationError
 from runtime.key_ring import new_key
-from runtime.stack import DEFAULT_DATA_DIR
 
 
 def keygen(

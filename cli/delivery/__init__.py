@@ -1,0 +1,1 @@
+"""Commands about messages and those who are told by them."""

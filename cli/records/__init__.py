@@ -1,0 +1,1 @@
+"""Commands about what is recorded: its proof, its keys and its evidence."""
