@@ -17,6 +17,8 @@ from policy.printable import escaped
 from policy.values import format_datetime
 
 _REDACTED = "[redacted]"
+OWN_FIELDS: Final = ("level", "service", "ts", "event")
+"""What a record opens with; it says these of itself, and no caller overwrites them."""
 _SECRET_FIELDS: Final = frozenset(
     {"authorization", "body", "headers", "password", "payload", "secret", "token", "upload_url"}
 )
@@ -90,13 +92,10 @@ class _LibraryHandler(logging.Handler):
 
 def _processors(service: str) -> list[Processor]:
     def stamp(_: WrappedLogger, method: str, fields: EventDict) -> EventDict:
-        return {
-            "level": "error" if method == "exception" else method,
-            "service": service,
-            "ts": format_datetime(datetime.now(UTC)),
-            "event": fields.pop("event", ""),
-            **fields,
-        }
+        level = "error" if method == "exception" else method
+        now = format_datetime(datetime.now(UTC))
+        own = zip(OWN_FIELDS, (level, service, now, fields.pop("event", "")), strict=True)
+        return {**dict(own), **{_given(name): value for name, value in fields.items()}}
 
     return [
         structlog.contextvars.merge_contextvars,
@@ -105,6 +104,11 @@ def _processors(service: str) -> list[Processor]:
         _redact,
         _render,
     ]
+
+
+def _given(name: str) -> str:
+    """Return the name of a caller's field: a second one where the record's own has it."""
+    return f"given_{name}" if name in OWN_FIELDS else name
 
 
 def _redact(_: WrappedLogger, __: str, fields: EventDict) -> EventDict:

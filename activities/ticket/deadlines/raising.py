@@ -92,6 +92,6 @@ async def record(conn: Connection, bundle: Bundle, look: Look) -> None:
             "ticket.escalated",
             ticket_id=str(ticket.id),
             kind=each.kind,
-            level=each.level,
+            escalation_level=each.level,
             due_at=format_datetime(each.due_at),
         )

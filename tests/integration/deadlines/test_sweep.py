@@ -5,6 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+import structlog
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -78,6 +79,19 @@ async def test_a_lost_timer_is_found_and_its_ticket_escalated_once(
     rows = await runner.rows(DETECTORS, ticket)
     assert [row["?column?"] for row in rows] == ["sweep", "sweep"]
     assert signals.sent == [(Subject.of_ticket("default", ticket).workflow_id, CLOCK_CHANGED)]
+
+
+async def test_the_record_of_an_escalation_keeps_the_level_of_the_log_beside_its_own(
+    runner: Runner, sweep: PostgresSweepActivities
+) -> None:
+    ticket = await late_ticket(runner)
+    with structlog.testing.capture_logs() as records:
+        await sweep.sweep()
+    told = [each for each in records if each["event"] == "ticket.escalated"]
+    assert [each["escalation_level"] for each in told] == [1, 2]
+    assert {(each["ticket_id"], each["log_level"], each.get("level")) for each in told} == {
+        (str(ticket), "warning", None)
+    }
 
 
 async def test_a_timer_has_its_time_before_the_sweep_looks(
