@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import orjson
+import structlog
 
 from api.command.call import Found
 from api.wire.errors import ApiError
@@ -18,7 +19,7 @@ from policy.command.message import Command
 from policy.model import Actor
 from policy.rules.bundle import Bundle
 from runtime.postgres.pool import Connection, Pool
-from runtime.temporal.sending import ENGINE_FAULTS, Sender, is_refusal
+from runtime.temporal.sending import ENGINE_FAULTS, Sender, Trouble, is_refusal, trouble_of
 
 LOOK_UP = "SELECT * FROM look_up($1, $2, $3, $4, $5, $6)"
 OPEN_ROW = """
@@ -39,6 +40,12 @@ PROMISE = """
 INSERT INTO command_promises (command_id, tenant_id, signed) VALUES ($1, $2, $3)
 ON CONFLICT (command_id) DO NOTHING
 """
+TROUBLES = {
+    Trouble.REFUSED: "The workflow engine was reached and refused the command; its operators see"
+    " why in the log. Repeat with the same key.",
+    Trouble.FAILED: "The workflow engine was reached and failed; repeat with the same key.",
+}
+log = structlog.get_logger()
 Check = Callable[[], Awaitable[None]]
 """Raises the error of a command that is out of reach."""
 
@@ -84,7 +91,7 @@ class Bus:
 
     @asynccontextmanager
     async def _promising(self, signed: SignedCommand) -> AsyncIterator[None]:
-        """Raise 503 if sending fails.
+        """Raise 503 if sending fails, and say whether the engine was absent or did not want it.
 
         Unless the engine refused the command it may have arrived, so then it is promised: somebody
         will see to it, whether its caller repeats it or not.
@@ -94,7 +101,12 @@ class Bus:
         except ENGINE_FAULTS as error:
             if not is_refusal(error):
                 await self.promise(signed)
-            raise ApiError(Code.ENGINE_UNAVAILABLE) from error
+            trouble = trouble_of(error)
+            if trouble is not Trouble.UNREACHABLE:
+                log.warning("engine.did_not_take", trouble=trouble, reason=str(error))
+            details = {"reason": trouble.value}
+            message = TROUBLES.get(trouble)
+            raise ApiError(Code.ENGINE_UNAVAILABLE, message=message, details=details) from error
 
     async def _store_payload(self, command: Command, payload: bytes) -> Command:
         """Keep a large payload out of the engine's history; the activity reads it by its id."""

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from api.ops.runbooks import HEALTH_RUNBOOK
 from api.ops.schema import NOTHING, Schema, read_schema, verdict
-from api.ops.servers import BucketProbe, engine_polled
+from api.ops.servers import BucketProbe, engine_trouble
 from policy.rules.bundle import Bundle
 from policy.values import format_datetime
 from runtime.environment import Mode
@@ -107,7 +107,7 @@ class Health:
         """Look at everything at once; takes a few seconds at most, whatever is down."""
         schema, engine, bucket = await asyncio.gather(
             self._schema(),
-            engine_polled(self._client, self._settings.temporal_task_queue),
+            engine_trouble(self._client, self._settings.temporal_task_queue),
             self._bucket.answers(),
         )
         known = schema or NOTHING
@@ -121,9 +121,10 @@ class Health:
                 "migration": known.checks(self._bundle),
                 "engine": {
                     "name": "engine_connectivity",
-                    "status": verdict(engine),
+                    "status": verdict(engine is None),
                     "namespace": self._settings.temporal_namespace,
                     "task_queue": self._settings.temporal_task_queue,
+                    **({} if engine is None else {"detail": engine}),
                 },
                 "object_store": self._object_store(bucket=bucket),
                 "artifact_integrity": self._artifact_integrity(known),

@@ -11,9 +11,10 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from runtime.settings import Settings
+from runtime.temporal.client import accepts_attributes
+from runtime.temporal.sending import ENGINE_FAULTS, trouble_of
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from types_boto3_s3 import S3Client
@@ -23,18 +24,30 @@ PROBE_SECONDS = 2
 POLLER_MAX_AGE = timedelta(seconds=90)
 
 
-async def engine_polled(client: Client, task_queue: str) -> bool:
-    """Return whether the namespace answers and a worker polls the task queue."""
+async def engine_trouble(client: Client, task_queue: str) -> str | None:
+    """Return what keeps a ticket from being started; None: nothing does.
+
+    The namespace answers, it takes our search attributes, and a worker polls the task queue.
+    """
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            polled, accepted = await asyncio.gather(
+                _polled(client, task_queue), accepts_attributes(client)
+            )
+    except ENGINE_FAULTS as error:
+        return f"the engine is {trouble_of(error)}"
+    if not accepted:
+        return "the namespace does not know the search attributes yet"
+    return None if polled else "no worker polls the task queue"
+
+
+async def _polled(client: Client, task_queue: str) -> bool:
     question = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
-    try:
-        async with asyncio.timeout(PROBE_SECONDS):
-            answer = await client.workflow_service.describe_task_queue(question)
-    except (RPCError, RuntimeError, TimeoutError):
-        return False
+    answer = await client.workflow_service.describe_task_queue(question)
     oldest = datetime.now(UTC) - POLLER_MAX_AGE
     return any(
         poller.last_access_time.ToDatetime(tzinfo=UTC) >= oldest for poller in answer.pollers

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from enum import StrEnum
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -32,6 +33,26 @@ _REFUSALS = frozenset(
 def is_refusal(error: Exception) -> bool:
     """Whether the engine has said that it did not take a command; else it may have arrived."""
     return isinstance(error, RPCError) and error.status in _REFUSALS
+
+
+_ABSENT = frozenset(
+    {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED}
+)
+
+
+class Trouble(StrEnum):
+    """What kept a command from being sent: nobody answered, or what was answered."""
+
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Return what one of `ENGINE_FAULTS` says."""
+    if not isinstance(error, RPCError) or error.status in _ABSENT:
+        return Trouble.UNREACHABLE
+    return Trouble.REFUSED if is_refusal(error) else Trouble.FAILED
 
 
 class Sender:

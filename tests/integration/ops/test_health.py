@@ -7,20 +7,26 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from api.ops.health import FRESH_SECONDS
 from api.ops.schema import read_schema
-from api.ops.servers import engine_polled
+from api.ops.servers import engine_trouble
 from policy.model import State
 from policy.rules.bundle import load_bundle
 from runtime.postgres.migrate import TRANSITION_CHECK
 from runtime.postgres.pool import Connection, Pool
+from runtime.temporal.client import ensure_search_attributes
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
+from workflows.deadlines import DeadlineSweepWorkflow
 
 pytest_plugins = [
     "tests.integration.servers.stack_fixture",
@@ -29,6 +35,7 @@ pytest_plugins = [
 
 BUNDLE = load_bundle()
 NOWHERE = "127.0.0.1:9"
+UNKNOWN_ATTRIBUTES = "the namespace does not know the search attributes yet"
 
 
 def failing(body: dict[str, Any]) -> list[str]:
@@ -89,6 +96,74 @@ async def test_an_unreachable_engine_is_named(gateway: TestGateway) -> None:
 async def test_a_task_queue_without_worker_is_not_ready(gateway: TestGateway) -> None:
     async with gateway.sibling(DISPATCH_TEMPORAL_TASK_QUEUE="nobody-polls-this") as client:
         assert (await client.get("/health/ready")).status_code == 503
+        engine = (await client.get("/health")).json()["checks"]["engine"]
+    assert engine["detail"] == "no worker polls the task queue"
+
+
+async def test_ready_means_that_a_ticket_can_be_started_also_in_a_namespace_made_just_now(
+    gateway: TestGateway,
+) -> None:
+    address, name = gateway.env["DISPATCH_TEMPORAL_ADDRESS"], f"fresh-{uuid4().hex[:8]}"
+    engine = await Client.connect(address, namespace=name)
+    day = Duration(seconds=86400)
+    await engine.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=day)
+    )
+
+    async def polls() -> bool:
+        return await engine_trouble(engine, "dispatch-tickets") != "the engine is refused"
+
+    await eventually(polls)
+    polling = Worker(
+        engine,
+        task_queue="dispatch-tickets",
+        workflows=[DeadlineSweepWorkflow],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with polling, gateway.sibling(DISPATCH_TEMPORAL_NAMESPACE=name) as client:
+
+        async def is_the_last_thing_missing() -> bool:
+            return await engine_trouble(engine, "dispatch-tickets") == UNKNOWN_ATTRIBUTES
+
+        await eventually(is_the_last_thing_missing)
+        unready, refused = await client.get("/health/ready"), await created(client, gateway)
+        await ensure_search_attributes(engine)
+
+        async def is_ready() -> bool:
+            return (await client.get("/health/ready")).is_success
+
+        await eventually(is_ready)
+        taken = await created(client, gateway)
+
+    assert failing(unready.json()) == ["engine_connectivity"]
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"]) == (503, "ENGINE_UNAVAILABLE")
+    assert error["reason"] == "refused"
+    assert "reached and refused" in error["message"]
+    assert taken.status_code == 202
+
+
+async def test_an_engine_that_is_not_there_is_told_apart_from_one_that_refuses(
+    gateway: TestGateway,
+) -> None:
+    async with gateway.sibling(DISPATCH_TEMPORAL_ADDRESS=NOWHERE) as client:
+        absent = await created(client, gateway)
+        engine = (await client.get("/health")).json()["checks"]["engine"]
+    async with gateway.sibling(DISPATCH_TEMPORAL_NAMESPACE="never-registered") as client:
+        refusing = await created(client, gateway)
+    answers = [each.json()["error"] for each in (absent, refusing)]
+    assert [each["code"] for each in answers] == ["ENGINE_UNAVAILABLE"] * 2
+    assert [each["reason"] for each in answers] == ["unreachable", "refused"]
+    assert answers[0]["message"] != answers[1]["message"]
+    assert engine["detail"] == "the engine is unreachable"
+
+
+async def created(client: httpx.AsyncClient, gateway: TestGateway) -> httpx.Response:
+    """Ask for a ticket without waiting for what becomes of it."""
+    place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
+    headers = {**gateway.as_role("dispatcher"), "Idempotency-Key": str(uuid4())}
+    body = {**place, "summary": "Door does not latch"}
+    return await client.post("/tickets", json=body, headers={**headers, "Prefer": "wait=0"})
 
 
 async def test_a_missing_bucket_is_unhealthy_but_ready(gateway: TestGateway) -> None:
@@ -144,11 +219,11 @@ async def test_however_often_health_is_asked_its_servers_are_asked_once_a_second
 ) -> None:
     looks: list[float] = []
 
-    async def polled(client: Client, task_queue: str) -> bool:
+    async def asked(client: Client, task_queue: str) -> str | None:
         looks.append(asyncio.get_running_loop().time())
-        return await engine_polled(client, task_queue)
+        return await engine_trouble(client, task_queue)
 
-    monkeypatch.setattr("api.ops.health.engine_polled", polled)
+    monkeypatch.setattr("api.ops.health.engine_trouble", asked)
     async with gateway.sibling() as client:
 
         async def asked_often() -> bool:
