@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import StringIO
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -50,6 +51,20 @@ SELECT c.artifact_payload FROM closeout_artifacts c JOIN tickets t ON t.id = c.t
    AND ($5::uuid[] IS NULL OR t.site_id = ANY ($5))
  ORDER BY c.artifact_payload->>'issued_at', c.ticket_id
 """
+UNSTORED = """
+SELECT t.*, x.created_at AS issued_at
+  FROM ticket_state_transitions x JOIN tickets t ON t.id = x.ticket_id
+ WHERE x.from_state = 'VERIFIED' AND x.to_state = 'INVOICED'
+   AND x.created_at >= $2 AND x.created_at < $3 AND t.state IN ('INVOICED', 'CLOSED')
+   AND ($4::uuid[] IS NULL OR t.account_id = ANY ($4))
+   AND ($5::uuid[] IS NULL OR t.site_id = ANY ($5))
+   AND NOT EXISTS (SELECT FROM closeout_artifacts c
+                    WHERE c.ticket_id = t.id AND c.artifact_type = $1)
+   AND NOT EXISTS (SELECT FROM ticket_state_transitions y
+                    WHERE y.ticket_id = t.id AND y.to_state = 'INVOICED'
+                      AND y.created_at > x.created_at)
+"""
+"""The tickets that were invoiced without lines, so that no draft was stored."""
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -95,11 +110,17 @@ async def _draft(request: Request, conn: Connection, ticket: Ticket, at: datetim
     account = dict(await conn.fetchrow(ACCOUNT, ticket.account_id) or {})
     invoice = await conn.fetchval(STORED, ticket.id, ARTIFACT_TYPE)
     if invoice is None:
-        work = work_done(await timeline_events(conn, ticket.id))
-        prices = gateway_of(request).records.prices
-        bill = derived_bill(prices, ticket, work, site["country"], site["region"])
-        invoice = invoice_document(ticket, bill, at, f"record and price list {prices.version}")
+        invoice = await _derived(gateway_of(request), conn, ticket, site, at)
     return Draft(invoice, site, account)
+
+
+async def _derived(
+    gateway: Gateway, conn: Connection, ticket: Ticket, site: dict[str, Any], at: datetime
+) -> dict[str, Any]:
+    """Return the draft that the ticket's record and the prices give."""
+    work, prices = work_done(await timeline_events(conn, ticket.id)), gateway.records.prices
+    bill = derived_bill(prices, ticket, work, site["country"], site["region"])
+    return invoice_document(ticket, bill, at, f"record and price list {prices.version}")
 
 
 async def _export(request: Request) -> Answer:
@@ -108,10 +129,23 @@ async def _export(request: Request) -> Answer:
     since, until = _day(query, "from", FIRST), _day(query, "to", LAST)
     try:
         async with reading(gateway_of(request).pool, actor) as conn:
-            rows = await conn.fetch(EXPORTED, ARTIFACT_TYPE, since, until, *_scope(actor))
+            wanted = (ARTIFACT_TYPE, since, until, *_scope(actor))
+            stored = [row["artifact_payload"] for row in await conn.fetch(EXPORTED, *wanted)]
+            unstored = await _unstored(gateway_of(request), conn, *wanted)
     except DATABASE_FAULTS as error:
         raise ApiError(Code.DATABASE_UNAVAILABLE) from error
-    return _file(_csv([row["artifact_payload"] for row in rows]), CSV, "invoices.csv")
+    drafts = sorted([*stored, *unstored], key=itemgetter("issued_at", "id"))
+    return _file(_csv(drafts), CSV, "invoices.csv")
+
+
+async def _unstored(gateway: Gateway, conn: Connection, *wanted: object) -> list[dict[str, Any]]:
+    """Return the drafts of the tickets that were invoiced without lines, as the record has them."""
+    drafts = []
+    for row in await conn.fetch(UNSTORED, *wanted):
+        ticket = Ticket(**{name: row[name] for name in Ticket.model_fields})
+        site = dict(await conn.fetchrow(PLACE, ticket.site_id) or {})
+        drafts.append(await _derived(gateway, conn, ticket, site, row["issued_at"]))
+    return drafts
 
 
 def _day(query: Query, name: str, default: datetime) -> datetime:

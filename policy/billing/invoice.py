@@ -228,7 +228,7 @@ def _parts(value: object) -> tuple[Line, ...]:
 
 
 def export_rows(invoice: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the rows of the accounting export, one a line and one a tax."""
+    """Return the rows of the accounting export, a line or a tax in each; one if there are none."""
     head = [
         invoice["invoiced_object_identifier"],
         invoice["buyer_reference"],
@@ -248,7 +248,8 @@ def export_rows(invoice: Mapping[str, Any]) -> list[tuple[str, ...]]:
         ("", LineKind.TAX.value, tax["name"], "1", "C62", *[tax["tax_amount_cents"]] * 2)
         for tax in invoice["tax_total"]["tax_subtotals"]
     ]
-    return [tuple(safe_cell(str(cell)) for cell in (*head, *row)) for row in rows]
+    nothing = [("",) * (len(EXPORT_HEADS) - len(head))]
+    return [tuple(safe_cell(str(cell)) for cell in (*head, *row)) for row in rows or nothing]
 
 
 def safe_cell(text: str) -> str:

@@ -170,6 +170,27 @@ async def test_an_invoice_is_drafted_from_the_record_until_lines_are_supplied(
     assert b"invoice.pdf" in dossier.content
 
 
+async def test_accounting_gets_what_was_invoiced_without_lines_as_the_record_has_it(
+    http: httpx.AsyncClient, runner: Runner
+) -> None:
+    ticket = await verified(runner)
+
+    async def exported(**params: str) -> list[dict[str, str]]:
+        text = (await get(http, "/exports/invoices", "finance", **params)).text
+        return [row for row in csv.DictReader(StringIO(text)) if row["ticket_id"] == str(ticket)]
+
+    assert await exported() == []
+    await runner.done("billing.generate_invoice", {}, ticket)
+    draft = (await get(http, f"/tickets/{ticket}/invoice")).json()
+    rows = await exported()
+    assert [row["kind"] for row in rows] == [line["kind"] for line in draft["invoice_lines"]]
+    assert [row["amount_cents"] for row in rows] == [
+        str(line["line_extension_amount_cents"]) for line in draft["invoice_lines"]
+    ]
+    assert await exported(**{"from": "2099-01-01"}) == []
+    assert len(await exported(**{"from": rows[0]["issued_at"]})) == len(rows)
+
+
 async def test_accounting_gets_the_drafts_of_a_time_within_its_scope(
     http: httpx.AsyncClient, runner: Runner
 ) -> None:

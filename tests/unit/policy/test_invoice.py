@@ -224,6 +224,13 @@ def test_the_export_adds_up_and_holds_no_formulas() -> None:
     assert "'=HYPERLINK(1)" in {row[EXPORT_HEADS.index("item")] for row in rows}
 
 
+def test_a_draft_without_a_single_line_has_its_row_in_the_export() -> None:
+    (row,) = export_rows(invoice_document(ticket(), Bill(lines=()), NOW, "record"))
+    assert len(row) == len(EXPORT_HEADS)
+    assert row[0] == str(ticket().id)
+    assert not any(row[EXPORT_HEADS.index("line") :])
+
+
 def test_a_bill_without_tax_has_no_subtotals() -> None:
     document = invoice_document(ticket(), Bill(lines=()), NOW, "record")
     assert document["tax_total"] == {"tax_amount_cents": 0, "tax_subtotals": []}
