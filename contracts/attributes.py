@@ -1,6 +1,6 @@
 """Search attributes: what operators filter workflows by in the Temporal UI, whatever their kind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from temporalio.common import (
@@ -11,15 +11,19 @@ from temporalio.common import (
 )
 
 from contracts.engine_limits import shown_keyword
-from contracts.ticket import SHOWN
+from contracts.ticket import SHOWN, SHOWN_LATER, SUMMARY_ATTRIBUTE
 
-SEARCH_ATTRIBUTES: Mapping[str, str] = {name: kind for name, (kind, _) in SHOWN.items()}
-"""Every attribute that a workflow of ours may carry, with its type."""
+UPDATED: Mapping[str, str] = {name: kind for name, (kind, _) in {**SHOWN, **SHOWN_LATER}.items()}
+"""The attributes that a workflow of ours keeps true, with their type."""
+SEARCH_ATTRIBUTES: Mapping[str, str] = {**UPDATED, SUMMARY_ATTRIBUTE: "Text"}
+"""Every attribute that a workflow of ours may carry."""
+_MAKERS: Mapping[str, Callable[[str], SearchAttributeKey[Any]]] = {
+    "Int": SearchAttributeKey.for_int,
+    "Keyword": SearchAttributeKey.for_keyword,
+    "Text": SearchAttributeKey.for_text,
+}
 KEYS: Mapping[str, SearchAttributeKey[Any]] = {
-    name: SearchAttributeKey.for_int(name)
-    if kind == "Int"
-    else SearchAttributeKey.for_keyword(name)
-    for name, kind in SEARCH_ATTRIBUTES.items()
+    name: _MAKERS[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()
 }
 
 
@@ -31,8 +35,8 @@ def to_attributes(values: Mapping[str, str | int]) -> TypedSearchAttributes:
 
 
 def from_attributes(attributes: TypedSearchAttributes) -> dict[str, str | int]:
-    """Return what a workflow carries of ours, by name."""
-    return {pair.key.name: pair.value for pair in attributes if pair.key.name in KEYS}
+    """Return what a workflow carries of ours and keeps true, by name."""
+    return {pair.key.name: pair.value for pair in attributes if pair.key.name in UPDATED}
 
 
 def updates(
@@ -42,7 +46,7 @@ def updates(
     shown = {name: shown_keyword(value) for name, value in values.items()}
     before = {name: shown_keyword(value) for name, value in known.items()}
     return [
-        key.value_set(shown[name]) if name in shown else key.value_unset()
-        for name, key in KEYS.items()
+        KEYS[name].value_set(shown[name]) if name in shown else KEYS[name].value_unset()
+        for name in UPDATED
         if shown.get(name) != before.get(name)
     ]

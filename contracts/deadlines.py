@@ -5,16 +5,15 @@ from abc import ABC, abstractmethod
 from temporalio import activity
 
 from contracts.command import Message
+from contracts.standing import Rounds
 
 DEADLINE_SWEEP = "DeadlineSweep"
 SWEEP_DEADLINES = "deadline.sweep"
 MEASURE_TIMERS = "timer.measure"
 
 
-class SweepStart(Message):
-    """How a `DeadlineSweep` starts: how often it does, which is the span it reports on."""
-
-    every_seconds: int = 60
+class SweepStart(Rounds):
+    """How a `DeadlineSweep` starts; how often it goes round is the span that it reports on."""
 
 
 class SweptDeadlines(Message):

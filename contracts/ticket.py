@@ -41,14 +41,20 @@ SHOWN: Mapping[str, tuple[str, str]] = {
     "DispatchEscalationLevel": ("Int", "escalation_level"),
 }
 """The search attributes of a ticket's workflow: their type, and the field that they show."""
+SHOWN_LATER: Mapping[str, tuple[str, str]] = {"DispatchState": ("Keyword", "state")}
+"""Those that runs of earlier releases do not set."""
+SUMMARY_ATTRIBUTE = "DispatchSummary"
+"""Text; what the ticket was created with. The gateway sets it once, and no workflow touches it."""
 
 
-def attributes_of(ticket: TicketView | None) -> dict[str, str | int]:
+def attributes_of(
+    ticket: TicketView | None, shown: Mapping[str, tuple[str, str]] = SHOWN
+) -> dict[str, str | int]:
     """Return the search attributes that show a ticket, by name; None shows nothing."""
     fields = {} if ticket is None else ticket.model_dump(exclude_none=True)
     return {
         name: fields[field] if kind == "Int" else str(fields[field])
-        for name, (kind, field) in SHOWN.items()
+        for name, (kind, field) in shown.items()
         if field in fields
     }
 

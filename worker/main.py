@@ -18,11 +18,11 @@ from runtime.telemetry.logging import configure_logging
 from runtime.telemetry.tracing import open_tracing
 from runtime.temporal.client import connect_temporal, ensure_search_attributes
 from runtime.temporal.command_key import command_key
-from runtime.temporal.schedules import ensure_schedules, ensure_sweep
 from worker.clock_keeper import ClockKeeper
 from worker.parts import Parts
 from worker.promise_keeper import promise_keeper
 from worker.record_keeper import keeping_records
+from worker.standing_keeper import keep_standing
 from worker.ticket import ticket_worker
 from worker.watchdog import watched
 
@@ -52,9 +52,6 @@ async def run(settings: Settings) -> None:
         bundle = installed_bundle(settings)
         keeper = ClockKeeper(client, pool, bundle)
         records = keeping_records(settings, pool, bundle)
-        await ensure_sweep(client, settings)
-        if settings.s3_bucket:
-            await ensure_schedules(client, settings.temporal_task_queue)
         parts = Parts(client, settings, pool, bundle, key)
         async with AsyncExitStack() as running:
             await running.enter_async_context(watched())
@@ -63,7 +60,11 @@ async def run(settings: Settings) -> None:
                 await running.enter_async_context(worker(parts))
             spare_long_lived()
             log.info("worker.polling", task_queue=settings.temporal_task_queue)
-            await asyncio.gather(keeper.run(stop), promise_keeper(parts).run(stop))
+            await asyncio.gather(
+                keeper.run(stop),
+                promise_keeper(parts).run(stop),
+                keep_standing(client, settings, stop),
+            )
             log.info("worker.stopping")
     finally:
         await pool.close()

@@ -13,21 +13,31 @@ with workflow.unsafe.imports_passed_through():
         SweepStart,
         SweptDeadlines,
     )
+    from workflows.standing import Standing
 
 ACTIVITY_LIMIT = timedelta(seconds=30)
-MOST_ROUNDS = 100
-RETRIES = RetryPolicy(maximum_attempts=3)  # the next sweep comes anyway
+MOST_BATCHES = 100
+RETRIES = RetryPolicy(maximum_attempts=3)  # the next round comes anyway
 
 
 @workflow.defn(name=DEADLINE_SWEEP)
-class DeadlineSweepWorkflow:
+class DeadlineSweepWorkflow(Standing):
     """See to overdue deadlines, batch by batch, and report how late timers fire."""
+
+    @workflow.init
+    def __init__(self, start: SweepStart) -> None:
+        super().__init__(start)
 
     @workflow.run
     async def run(self, start: SweepStart) -> SweepReport:
-        """Work until a batch is empty or the rounds are over."""
+        """Sweep, once or again and again."""
+        return await self.stand(start, self._sweep)
+
+    async def _sweep(self) -> SweepReport:
+        """Work until a batch is empty or there were enough of them."""
+        start = SweepStart(every_seconds=self.every_seconds)
         found = seen_to = 0
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MOST_BATCHES):
             swept = await workflow.execute_activity_method(
                 SweepActivities.sweep,
                 start_to_close_timeout=ACTIVITY_LIMIT,

@@ -1,4 +1,4 @@
-"""The workflows that look after evidence. Each run is one activity; a schedule starts the runs."""
+"""The workflows that look after evidence. Each round is one activity."""
 
 from datetime import timedelta
 
@@ -13,20 +13,30 @@ with workflow.unsafe.imports_passed_through():
         EvidenceActivities,
         Swept,
     )
+    from contracts.standing import Rounds
+    from workflows.standing import Standing
 
 RUN_LIMIT = timedelta(minutes=10)
 HEARTBEAT_LIMIT = timedelta(minutes=1)
-# The next run starts over anyway.
+# The next round starts over anyway.
 FEW = RetryPolicy(maximum_attempts=3)
+ONCE = Rounds()
 
 
 @workflow.defn(name=SWEEP_WORKFLOW)
-class EvidenceSweepWorkflow:
+class EvidenceSweepWorkflow(Standing):
     """Give up uploads that nobody finalized."""
 
+    @workflow.init
+    def __init__(self, start: Rounds = ONCE) -> None:
+        super().__init__(start)
+
     @workflow.run
-    async def run(self) -> Swept:
-        """Sweep once."""
+    async def run(self, start: Rounds = ONCE) -> Swept:
+        """Sweep once, a round."""
+        return await self.stand(start, self._round)
+
+    async def _round(self) -> Swept:
         return await workflow.execute_activity_method(
             EvidenceActivities.sweep_uploads,
             start_to_close_timeout=RUN_LIMIT,
@@ -36,12 +46,19 @@ class EvidenceSweepWorkflow:
 
 
 @workflow.defn(name=AUDIT_WORKFLOW)
-class EvidenceAuditWorkflow:
+class EvidenceAuditWorkflow(Standing):
     """Hash stored evidence again."""
 
+    @workflow.init
+    def __init__(self, start: Rounds = ONCE) -> None:
+        super().__init__(start)
+
     @workflow.run
-    async def run(self) -> Audited:
-        """Hash as much as the rate allows."""
+    async def run(self, start: Rounds = ONCE) -> Audited:
+        """Hash as much as the rate allows, a round."""
+        return await self.stand(start, self._round)
+
+    async def _round(self) -> Audited:
         return await workflow.execute_activity_method(
             EvidenceActivities.audit,
             start_to_close_timeout=RUN_LIMIT,

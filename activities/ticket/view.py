@@ -5,8 +5,13 @@ from datetime import datetime
 
 from contracts.ticket import TicketView
 from policy.deadlines.sla import Deadline, Sla
-from policy.model import TERMINAL, Ticket
+from policy.model import TERMINAL, State, Ticket
 from policy.rules.bundle import Bundle
+
+APPROVAL = "approval"
+"""The phase that operators see while somebody must approve, wherever the visit stands meanwhile.
+
+The contract's own phase of that state, which clients read, is the one of triage."""
 
 
 def nearest_of(
@@ -22,7 +27,9 @@ def ticket_view(bundle: Bundle, ticket: Ticket, sla: Sla, nearest: Deadline | No
     return TicketView(
         state=ticket.state,
         version=ticket.version,
-        phase=bundle.phase_of[ticket.state],
+        phase=APPROVAL
+        if ticket.state is State.APPROVAL_REQUIRED
+        else bundle.phase_of[ticket.state],
         priority=ticket.priority,
         sla_status=sla.status,
         escalation_level=sla.escalation_level,

@@ -19,12 +19,11 @@ from cli.scenario.walk import Check, GatewayDownError, Replay, Visit, Walk
 from cli.work import run
 from policy.command.message import Subject
 from policy.rules.bundle import load_bundle
-from runtime.client import DEFAULT_DATA_DIR, read_client
+from runtime.client import DEFAULT_DATA_DIR
 from runtime.settings import Settings
-from runtime.stack import stack_status
+from runtime.temporal.ui import workflow_page
 
 _ANSWER_SECONDS = 90.0
-_UI = "Temporal UI"
 
 
 def demo(
@@ -118,7 +117,7 @@ async def _demo(
         async with httpx.AsyncClient(base_url=chosen.api_url, timeout=timeout) as client:
             walk = Walk(client, load_bundle(), credentials(chosen, "demo"), scenario, names(chosen))
             table.begin(chosen.api_url)
-            return await _follow(walk, table, scenario, _watching(data_dir, chosen), pause=pause)
+            return await _follow(walk, table, scenario, _watching(chosen), pause=pause)
 
 
 async def _follow(
@@ -153,16 +152,13 @@ async def _follow(
     return record
 
 
-def _watching(data_dir: Path, chosen: Settings) -> Callable[[str], str | None]:
+def _watching(chosen: Settings) -> Callable[[str], str | None]:
     """Return where a ticket's workflow is seen, if the stack or the environment says where."""
-    client = read_client(data_dir)
-    ours = client is not None and client.env.get("DISPATCH_API_URL") == chosen.api_url
-    ui = stack_status(data_dir).urls.get(_UI) if ours else chosen.temporal_ui_origin
 
     def link_of(ticket_id: str) -> str | None:
         workflow = Subject.of_ticket("", UUID(ticket_id)).workflow_id
-        namespace = chosen.temporal_namespace
-        return f"{ui}/namespaces/{namespace}/workflows/{workflow}" if ui else None
+        origin = chosen.temporal_ui_origin
+        return workflow_page(origin, chosen.temporal_namespace, workflow) if origin else None
 
     return link_of
 

@@ -13,6 +13,7 @@ from runtime.stack.postgres import PostgresServer
 from runtime.stack.s3 import REGION, S3Server
 from runtime.stack.state import StackSecrets
 from runtime.stack.temporal import temporal_part
+from runtime.temporal.ui import tickets_page
 
 _DEFAULT_BUCKET = "dispatch-evidence"
 _DEFAULT_NAMESPACE = "default"
@@ -130,8 +131,10 @@ class LayoutBuilder:
         ui_port = None if ports.ui is None else self._choose("ui", ports.ui)
         self._env["DISPATCH_TEMPORAL_ADDRESS"] = f"{LOOPBACK}:{port}"
         if ui_port is not None:
-            self._urls["Temporal UI"] = f"http://{LOOPBACK}:{ui_port}"
-            self._env.setdefault("DISPATCH_TEMPORAL_UI_ORIGIN", self._urls["Temporal UI"])
+            origin = f"http://{LOOPBACK}:{ui_port}"
+            namespace = self._env["DISPATCH_TEMPORAL_NAMESPACE"]
+            self._urls["Temporal UI"] = tickets_page(origin, namespace)
+            self._env.setdefault("DISPATCH_TEMPORAL_UI_ORIGIN", origin)
         return temporal_part(
             self._data_dir / "temporal",
             self._log("temporal"),

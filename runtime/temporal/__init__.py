@@ -1,1 +1,1 @@
-"""Temporal: client, payloads, codec and schedules."""
+"""Temporal: client, payloads, codec and standing workflows."""

@@ -19,6 +19,7 @@ from runtime.temporal.codec import data_converter
 _KINDS = {
     "Keyword": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "Int": IndexedValueType.INDEXED_VALUE_TYPE_INT,
+    "Text": IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
 }
 _EVERY_ATTRIBUTE = " AND ".join(
     f"{name} = {0 if kind == 'Int' else repr('-')}" for name, kind in SEARCH_ATTRIBUTES.items()

@@ -11,6 +11,8 @@ import httpx
 from cli.scenario.lifecycle import LIFECYCLE
 from cli.scenario.walk import Walk
 from contracts.command import CLOCK_CHANGED, SignedCommand
+from contracts.deadlines import DEADLINE_SWEEP
+from contracts.standing import INTERVAL_CHANGED, standing_id
 from contracts.ticket import new_ticket_id
 from policy.command.message import Command
 from policy.model import Actor, ActorType, Role
@@ -247,6 +249,21 @@ async def without_a_ticket(on: Recording) -> str:
     return await on.over(None)
 
 
+async def standing_sweep(on: Recording) -> str:
+    """Let the sweep of deadlines go round until it continues as new."""
+    name = standing_id(DEADLINE_SWEEP)
+    sweep = on.client.get_workflow_handle(name)
+    first = (await sweep.describe()).run_id
+
+    async def is_another_run() -> bool:
+        return (await sweep.describe()).run_id != first
+
+    await sweep.signal(INTERVAL_CHANGED, 1)
+    await eventually(is_another_run, within=60, what="another run of the sweep")
+    await sweep.signal(INTERVAL_CHANGED, 3600)
+    return name
+
+
 SCENARIOS: Mapping[str, Callable[[Recording], Awaitable[str]]] = MappingProxyType(
     {
         scenario.__name__: scenario
@@ -270,6 +287,7 @@ SCENARIOS: Mapping[str, Callable[[Recording], Awaitable[str]]] = MappingProxyTyp
             large_payload,
             operator_cancels,
             without_a_ticket,
+            standing_sweep,
         )
     }
 )

@@ -29,6 +29,7 @@ from policy.rules.bundle import Bundle, load_bundle
 from tests.faults.builds.next_release import NextTicketWorkflow
 from tests.replay.scenarios import SCENARIOS
 from worker.parts import OUR_PURE_MODULES
+from workflows.deadlines import DeadlineSweepWorkflow
 from workflows.ticket.workflow import TicketWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
@@ -58,6 +59,7 @@ MUST_HOLD = {
     "hold_expiry": {EventType.EVENT_TYPE_TIMER_FIRED},
     "earlier/adoption.2": {EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
     "long_conversation.1": {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW},
+    "standing_sweep.1": {EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW},
     "operator_cancels.1": {
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
         EventType.EVENT_TYPE_MARKER_RECORDED,
@@ -84,7 +86,7 @@ async def replay(path: Path, candidate: type = TicketWorkflow) -> Exception | No
 def replayer_of(candidate: type) -> Replayer:
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES, "tests")
     return Replayer(
-        workflows=[candidate],
+        workflows=[candidate, DeadlineSweepWorkflow],
         data_converter=pydantic_data_converter,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
     )

@@ -1,11 +1,17 @@
-"""The sweep: batch by batch until nothing is overdue, then one report."""
+"""The sweep: batch by batch until nothing is overdue, then one report, and the next round."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from temporalio import activity
+from temporalio.client import WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import CancelledError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.deadlines import (
@@ -17,8 +23,10 @@ from contracts.deadlines import (
     SweepStart,
     SweptDeadlines,
 )
+from contracts.standing import INTERVAL_CHANGED
+from tests.polling import eventually
 from worker.parts import OUR_PURE_MODULES
-from workflows.deadlines import MOST_ROUNDS, DeadlineSweepWorkflow
+from workflows.deadlines import MOST_BATCHES, DeadlineSweepWorkflow
 
 pytest_plugins = ["tests.workflow.time_skipping"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +56,9 @@ class Batches(SweepActivities):
         return SweepReport(found=swept.found, seen_to=swept.seen_to, fired=start.every_seconds)
 
 
-async def report_of(skipping: WorkflowEnvironment, batches: Batches) -> SweepReport:
+@asynccontextmanager
+async def working(skipping: WorkflowEnvironment, batches: Batches) -> AsyncIterator[str]:
+    """Run a worker of the sweep; give its task queue."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*OUR_PURE_MODULES)
     name = str(uuid4())
     async with Worker(
@@ -58,6 +68,11 @@ async def report_of(skipping: WorkflowEnvironment, batches: Batches) -> SweepRep
         activities=[batches.sweep, batches.measure],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
     ):
+        yield name
+
+
+async def report_of(skipping: WorkflowEnvironment, batches: Batches) -> SweepReport:
+    async with working(skipping, batches) as name:
         report: SweepReport = await skipping.client.execute_workflow(
             DEADLINE_SWEEP,
             SweepStart(every_seconds=7),
@@ -83,5 +98,41 @@ async def test_an_outage_is_waited_out(skipping: WorkflowEnvironment) -> None:
 
 
 async def test_one_sweep_does_not_go_on_forever(skipping: WorkflowEnvironment) -> None:
-    batches = Batches(*[1] * (MOST_ROUNDS + 5))
-    assert (await report_of(skipping, batches)).found == MOST_ROUNDS
+    batches = Batches(*[1] * (MOST_BATCHES + 5))
+    assert (await report_of(skipping, batches)).found == MOST_BATCHES
+
+
+async def test_one_that_stands_goes_round_after_round_in_one_run_also_after_one_that_failed(
+    skipping: WorkflowEnvironment,
+) -> None:
+    batches = Batches(faults=3)
+    async with working(skipping, batches) as name:
+        start = SweepStart(every_seconds=3600, goes_on=True)
+        handle = await skipping.client.start_workflow(
+            DEADLINE_SWEEP, start, id=name, task_queue=name
+        )
+
+        async def rounds() -> bool:
+            await skipping.sleep(timedelta(hours=1))
+            return batches.rounds >= 3
+
+        await eventually(rounds, what="three rounds")
+        await handle.signal(INTERVAL_CHANGED, 1)
+        before = batches.rounds
+
+        async def many_rounds() -> bool:
+            await skipping.sleep(timedelta(seconds=3))
+            return batches.rounds >= before + 3
+
+        await eventually(many_rounds, what="rounds at the other interval")
+        run = (await handle.describe()).run_id
+        assert run == handle.first_execution_run_id
+        await handle.cancel()
+        with pytest.raises(WorkflowFailureError) as ended:
+            await handle.result()
+        assert isinstance(ended.value.cause, CancelledError)
+        history = await handle.fetch_history()
+    replayed = await Replayer(
+        workflows=[DeadlineSweepWorkflow], data_converter=pydantic_data_converter
+    ).replay_workflow(history, raise_on_replay_failure=False)
+    assert replayed.replay_failure is None

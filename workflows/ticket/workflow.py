@@ -8,6 +8,8 @@ with workflow.unsafe.imports_passed_through():
     from contracts.attributes import from_attributes, updates
     from contracts.command import SignedCommand
     from contracts.ticket import (
+        SHOWN,
+        SHOWN_LATER,
         WORKFLOW_TYPE,
         TicketActivities,
         TicketOutcome,
@@ -25,6 +27,7 @@ CARRY_FEW_BYTES = "2026-12-carry-few-bytes"
 CARRY_LESS = "2026-11-carry-less"
 DRAIN_ON_CANCEL = "2026-11-drain-on-cancel"
 RING_LOCALLY = "2026-11-ring-locally"
+SHOW_STATE = "2026-12-show-state"
 
 
 @workflow.defn(name=WORKFLOW_TYPE)
@@ -71,7 +74,8 @@ class TicketWorkflow(CommandLoop[TicketView, TicketOutcome]):
 
     def show(self, view: TicketView | None, outcome: TicketOutcome | None) -> None:
         """Upsert the search attributes that changed; renew the card after a command."""
-        attributes = attributes_of(view)
+        shows_state = view is not None and workflow.patched(SHOW_STATE)
+        attributes = attributes_of(view, {**SHOWN, **SHOWN_LATER} if shows_state else SHOWN)
         changed = updates(self._attributes, attributes)
         if changed:
             self._attributes = attributes

@@ -1,4 +1,4 @@
-"""On the whole stack: the timer raises, the dispatcher quiets, the sweep is scheduled."""
+"""On the whole stack: the timer raises, the dispatcher quiets, upkeep stands."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -6,15 +6,23 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleSpec,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+)
 from temporalio.service import RPCError
 
 from contracts.deadlines import DEADLINE_SWEEP, SweepReport, SweepStart
+from contracts.standing import standing_id
 from policy.values import format_datetime
 from runtime.postgres.pool import Connection
 from runtime.settings import load_settings
 from runtime.temporal.client import connect_temporal
-from runtime.temporal.schedules import ensure_sweep, schedule_id
+from runtime.temporal.standing import STANDING, end_unwanted, ensure_standing
 from tests.integration.servers.gateway import TestGateway
 from tests.polling import eventually
 
@@ -88,29 +96,89 @@ async def test_a_deadline_whose_timer_was_lost_is_found_by_the_sweep(
     assert len(await raised(gateway, ticket, 3)) == 3
 
 
-async def test_the_worker_makes_the_schedule_of_the_sweep_as_it_is_configured(
+async def test_upkeep_stands_in_one_run_each_and_buries_no_ticket(
     gateway: TestGateway, engine: Client
 ) -> None:
     settings, _ = load_settings(gateway.env)
-    handle = engine.get_schedule_handle(schedule_id(DEADLINE_SWEEP))
-
-    async def intervals() -> list[timedelta]:
-        found = await handle.describe()
-        return [each.every for each in found.schedule.spec.intervals]
-
-    assert await intervals() == [timedelta(seconds=60)]
+    often = settings.model_copy(update={"deadline_sweep_seconds": 1})
+    sweep = engine.get_workflow_handle(standing_id(DEADLINE_SWEEP))
+    await eventually(lambda: stands(sweep), what="a sweep that stands")
     try:
-        seldom = settings.model_copy(update={"deadline_sweep_seconds": 7200})
-        await ensure_sweep(engine, seldom)
-        assert await intervals() == [timedelta(hours=2)]
-        off = settings.model_copy(update={"deadline_sweep": False})
-        for _ in range(2):
-            await ensure_sweep(engine, off)
-        with pytest.raises(RPCError, match="not found"):
-            await handle.describe()
+        await ensure_standing(engine, often, tell=True)
+
+        async def rounds() -> bool:
+            events = (await sweep.fetch_history()).events
+            timers = [each for each in events if each.HasField("timer_fired_event_attributes")]
+            return len(timers) >= 3
+
+        await eventually(rounds, what="three rounds")
+        kinds = {each: await runs(engine, each) for each in STANDING}
+        await sweep.terminate("an operator's mistake")
+        await ensure_standing(engine, settings)
+        assert await stands(sweep)
     finally:
-        await ensure_sweep(engine, settings)
-    assert await intervals() == [timedelta(seconds=60)]
+        await ensure_standing(engine, settings, tell=True)
+    assert kinds == dict.fromkeys(STANDING, 1)
+
+
+async def test_what_shall_not_stand_is_ended_and_a_schedule_of_an_earlier_release_deleted(
+    gateway: TestGateway, engine: Client
+) -> None:
+    settings, _ = load_settings(gateway.env)
+    off = settings.model_copy(update={"deadline_sweep": False})
+    sweep = engine.get_workflow_handle(standing_id(DEADLINE_SWEEP))
+    await eventually(lambda: stands(sweep), what="a sweep that stands")
+    action = ScheduleActionStartWorkflow(
+        DEADLINE_SWEEP, SweepStart(), id="of-old", task_queue="nobody-polls-this"
+    )
+    old = await engine.create_schedule(
+        standing_id(DEADLINE_SWEEP), Schedule(action, ScheduleSpec())
+    )
+    try:
+        for _ in range(2):
+            await end_unwanted(engine, off)
+
+        async def is_over() -> bool:
+            return not await stands(sweep)
+
+        await eventually(is_over, what="the end of the sweep")
+        with pytest.raises(RPCError, match="not found"):
+            await old.describe()
+    finally:
+        await ensure_standing(engine, settings)
+
+
+async def stands(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Whether a workflow runs."""
+    try:
+        return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    except RPCError:
+        return False
+
+
+async def runs(engine: Client, workflow: str) -> int:
+    """Return how many lines of the list a kind of workflow has by itself."""
+    query = f"WorkflowType = '{workflow}' AND WorkflowId = '{standing_id(workflow)}'"
+    whole = f"WorkflowType = '{workflow}'"
+    mine, every = [(await engine.count_workflows(each)).count for each in (query, whole)]
+    own_starts = 1 if workflow == DEADLINE_SWEEP else 0  # the test above does one sweep itself
+    assert every <= mine + own_starts
+    return mine
+
+
+async def test_the_list_shows_the_state_and_the_summary_of_a_ticket(
+    gateway: TestGateway, engine: Client
+) -> None:
+    ticket = gateway.ready_ticket()
+    seen = f"WorkflowId = 'ticket-{ticket}' AND DispatchSummary = 'latch'"
+
+    async def is_shown(state: str, phase: str) -> bool:
+        query = f"{seen} AND DispatchState = '{state}' AND DispatchPhase = '{phase}'"
+        return (await engine.count_workflows(query)).count == 1
+
+    await eventually(lambda: is_shown("READY_TO_SCHEDULE", "schedulable"), what="its state")
+    gateway.done(f"/tickets/{ticket}/schedule/propose", {"options": [gateway.window()]})
+    await eventually(lambda: is_shown("SCHEDULE_PROPOSED", "schedulable"), what="the next state")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,20 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from temporalio.client import ScheduleActionExecutionStartWorkflow, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus
 from typer.testing import CliRunner
 
 from cli.main import app
 from contracts.evidence import AUDIT_WORKFLOW, SWEEP_WORKFLOW
+from contracts.standing import standing_id
 from runtime.settings import load_settings
 from runtime.temporal.client import connect_temporal
-from runtime.temporal.schedules import ensure_schedules, schedule_id
+from runtime.temporal.standing import ensure_standing
 from tests.integration.evidence.evidence_desk import LARGE, announced
 from tests.integration.evidence.image_files import photo
 from tests.integration.servers.gateway import TestGateway
-from tests.polling import eventually
 
+RUNNING = WorkflowExecutionStatus.RUNNING
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
 DAMAGE = """
@@ -178,26 +179,20 @@ def test_a_cancelled_ticket_gets_no_fresh_links(gateway: TestGateway) -> None:
     assert (status["status"], status["multipart"]["parts"]) == ("open", [])
 
 
-async def test_a_worker_keeps_the_schedules_that_start_the_workflows(gateway: TestGateway) -> None:
+async def test_a_worker_keeps_the_workflows_up_that_look_after_evidence(
+    gateway: TestGateway,
+) -> None:
     settings, _ = load_settings(gateway.env)
     client = await connect_temporal(settings)
-    await ensure_schedules(client, settings.temporal_task_queue)  # as the next worker does
+    await ensure_standing(client, settings)  # as the next worker does
     recorded(gateway, gateway.new_ticket(), os.urandom(16))
     for workflow in (SWEEP_WORKFLOW, AUDIT_WORKFLOW):
-        handle = client.get_schedule_handle(schedule_id(workflow))
-        before = (await handle.describe()).info.num_actions
-        await handle.trigger()
-
-        async def has_ended(workflow: str = workflow, before: int = before) -> bool:
-            found = await client.get_schedule_handle(schedule_id(workflow)).describe()
-            ended = not found.info.running_actions
-            return found.info.num_actions > before and ended
-
-        await eventually(has_ended, within=30, what=f"a run of {workflow}")
-        (*_, last) = (await handle.describe()).info.recent_actions
-        assert isinstance(last.action, ScheduleActionExecutionStartWorkflow)
-        run = client.get_workflow_handle(last.action.workflow_id)
-        assert (await run.describe()).status is WorkflowExecutionStatus.COMPLETED
+        name = standing_id(workflow)
+        assert (await client.get_workflow_handle(name).describe()).status is RUNNING
+        once: dict[str, int] = await client.execute_workflow(
+            workflow, id=f"{name}-once", task_queue=settings.temporal_task_queue
+        )
+        assert "failures" in once or "uploads" in once
 
 
 async def test_damaged_evidence_raises_an_alert_that_leads_to_its_runbook(

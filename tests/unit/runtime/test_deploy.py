@@ -44,5 +44,5 @@ def test_the_example_environment_is_a_valid_production_one() -> None:
 
 
 def test_the_readme_registers_every_search_attribute() -> None:
-    pairs = dict(re.findall(r"\b([A-Z]\w+)=(Keyword|Int)\b", text("README.md")))
+    pairs = dict(re.findall(r"\b([A-Z]\w+)=(Keyword|Int|Text)\b", text("README.md")))
     assert {f"Dispatch{name}": kind for name, kind in pairs.items()} == SEARCH_ATTRIBUTES
