@@ -15,7 +15,11 @@ log = structlog.get_logger()
 
 
 async def in_rounds(
-    work: Callable[[], Awaitable[int]], batch: int, event: str, stop: asyncio.Event
+    work: Callable[[], Awaitable[int]],
+    batch: int,
+    event: str,
+    stop: asyncio.Event,
+    every: timedelta = EVERY,
 ) -> None:
     """Call `work` until told to stop, at once again if it found a whole `batch`.
 
@@ -30,4 +34,4 @@ async def in_rounds(
         except Exception:
             log.exception(event)
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
+            await asyncio.wait_for(stop.wait(), every.total_seconds())

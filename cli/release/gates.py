@@ -3,8 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,9 @@ from runtime.stack.servers import script
 
 TAIL_LINES: Final = 40
 REPLAY: Final = Path("tests/replay")
+TICK: Final = timedelta(seconds=10)
+CHUNK_BYTES: Final = 65_536
+LAST_CHARACTERS: Final = 72
 
 
 class Result(StrEnum):
@@ -109,7 +113,7 @@ def commands(data_dir: Path, wanted: Sequence[str]) -> dict[str, Sequence[str]]:
         "imports": [script("lint-imports")] if "imports" in wanted else [],
         "types": [*python, "mypy", "."],
         "tests": [*python, "pytest", "-q"],
-        "replay": [*python, "pytest", "-q", str(REPLAY)],
+        "replay": [*python, "pytest", "-q", "-n", "2", str(REPLAY)],
         "demo": [*ours, "demo", *common],
         "drill": [*ours, "drill", *common],
         "verify": [*ours, "verify", *common],
@@ -117,19 +121,53 @@ def commands(data_dir: Path, wanted: Sequence[str]) -> dict[str, Sequence[str]]:
     return {name: command for name, command in known.items() if name in wanted}
 
 
-async def run_command(name: str, command: Sequence[str]) -> Gate:
-    """Run a gate's command; its exit code judges, its output is kept, the end of it if long."""
+async def run_command(
+    name: str, command: Sequence[str], tell: Callable[[str], None], tick: timedelta = TICK
+) -> Gate:
+    """Run a gate's command; its exit code judges, its output is kept, the end of it if long.
+
+    `tell` hears that it runs and, while it does, how far it says to be.
+    """
     shown = " ".join([Path(command[0]).name, *command[1:]])
     if name == "replay" and not REPLAY.is_dir():
         return Gate(name, shown, Result.SKIPPED, 0.0, {"reason": f"no {REPLAY} here"})
     began = time.perf_counter()
+    tell(f"{'RUNNING':8} {name}: {shown}")
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await process.communicate()
+    out, err = bytearray(), bytearray()
+
+    async def tell_again() -> None:
+        while True:
+            await asyncio.sleep(tick.total_seconds())
+            tell(f"{'':8} {name}, {time.perf_counter() - began:.0f} s: {_last_words(out, err)}")
+
+    telling = asyncio.create_task(tell_again())
+    try:
+        await asyncio.gather(
+            _drain(process.stdout, out), _drain(process.stderr, err), process.wait()
+        )
+    finally:
+        telling.cancel()
     seconds = time.perf_counter() - began
-    details = {"exit_code": process.returncode, **_output(out, err)}
+    details = {"exit_code": process.returncode, **_output(bytes(out), bytes(err))}
     return Gate(name, shown, _result(process.returncode == 0), seconds, details)
+
+
+async def _drain(stream: asyncio.StreamReader | None, into: bytearray) -> None:
+    while stream is not None and (chunk := await stream.read(CHUNK_BYTES)):
+        into.extend(chunk)
+
+
+def _last_words(*outputs: bytearray) -> str:
+    """Return the end of the last line that was printed, of the first output that has one."""
+    for output in outputs:
+        lines = output.decode(errors="replace").split("\n")
+        for line in reversed(lines):
+            if line.strip():
+                return line.strip()[-LAST_CHARACTERS:]
+    return "nothing said yet"
 
 
 def _output(out: bytes, err: bytes) -> dict[str, Any]:
