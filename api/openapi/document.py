@@ -16,6 +16,7 @@ from api.openapi.parts import (
 )
 from api.openapi.shapes import TYPES, answer_schema, shape_schemas
 from api.openapi.supporting import supporting_operations
+from api.openapi.words import load_words
 from api.reads.surface import CONTRACT_VERSION
 from policy.codes import Code
 from policy.command.registry import alias
@@ -54,7 +55,8 @@ def openapi_document(bundle: Bundle) -> dict[str, Any]:
     for name, rule in bundle.tools.items():
         paths.setdefault(rule.route, {})[rule.method.lower()] = _tool(bundle, name, rule)
     for path, method, operation in supporting_operations((*COMMAND, *TICKET, *BY_NAME)):
-        paths.setdefault(path, {})[method] = operation
+        said = load_words().operations[f"{method.upper()} {path}"]
+        paths.setdefault(path, {})[method] = {**operation, "description": said}
     tags = dict.fromkeys(_tag(name, rule) for name, rule in bundle.tools.items())
     return {
         "openapi": "3.1.0",

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from api.openapi.shapes import TEXT, TYPES, reference
+from api.openapi.words import load_words
 from policy.codes import CODES, Code
 from policy.envelope import error_body, policy_error
 from policy.reads.guide import load_guide
@@ -104,12 +105,14 @@ def header_parameters(*, command: bool) -> list[dict[str, str]]:
 
 def path_parameter(name: str, schema: Mapping[str, Any] = TEXT) -> dict[str, Any]:
     """Return a parameter of the path."""
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    said = load_words().parameters[name]
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": said}
 
 
 def query_parameter(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return an optional parameter of the query."""
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+    said = load_words().parameters[name]
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": said}
 
 
 def answer(

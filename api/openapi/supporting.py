@@ -18,6 +18,8 @@ from api.openapi.parts import (
 )
 from api.openapi.shapes import TEXT, reference
 from api.reads.evidence_links import LINK_PATH, UPLOAD_PATH
+from api.routes.agents_door import METADATA_PATH
+from api.routes.agents_door import PATH as AGENTS_DOOR
 from policy.codes import Code
 from policy.evidence.variants import Variant
 
@@ -64,6 +66,7 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     yield from _monitoring()
     yield _dossier()
     yield from _invoices()
+    yield from _agents_door()
 
 
 def _monitoring() -> Iterator[Operation]:
@@ -116,6 +119,14 @@ def _invoices() -> Iterator[Operation]:
     yield Operation("/exports/invoices", "get", export)
 
 
+def _agents_door() -> Iterator[Operation]:
+    told = _open("Where agents get a token", answer({"type": "object"}))
+    yield Operation(METADATA_PATH, "get", told)
+    spoken = _guarded("The toolset for agents (MCP)", answer({"type": "object"}), IDENTITY)
+    spoken["requestBody"] = {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}
+    yield Operation(AGENTS_DOOR, "post", spoken)
+
+
 def _evidence() -> Iterator[Operation]:
     codes = (
         *(*IDENTITY, Code.NOT_FOUND, Code.INVALID_QUERY, Code.TICKET_NOT_FOUND),
@@ -128,7 +139,7 @@ def _evidence() -> Iterator[Operation]:
         parameters = [path_parameter("ticketId"), path_parameter(variable)]
         if path == LINK_PATH:
             schema = {"type": "string", "enum": list(Variant)}
-            parameters.append({"name": "variant", "in": "query", "schema": schema})
+            parameters.append(query_parameter("variant", schema))
         answered = answer(reference(shape))
         yield Operation(path, "get", _guarded(summary, answered, codes, *parameters))
 

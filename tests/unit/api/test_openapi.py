@@ -11,6 +11,9 @@ from api.app import routes
 from api.openapi.document import openapi_document, tool_codes
 from api.openapi.routes import docs_routes
 from api.openapi.shapes import load_shapes, shape_schemas
+from api.openapi.words import load_words
+from api.routes.agents_door import PATH as AGENTS_DOOR
+from api.routes.agents_door import metadata_route
 from policy.codes import CODES, Code
 from policy.command.payload import parse_payload
 from policy.reads.guide import load_guide
@@ -43,11 +46,42 @@ def test_it_is_a_valid_document() -> None:
 
 
 def test_it_holds_every_route_and_no_other() -> None:
-    served = {(route.path, route.method.lower()) for route in routes(BUNDLE)}
+    always = (*routes(BUNDLE), metadata_route())
+    served = {(route.path, route.method.lower()) for route in always} | {(AGENTS_DOOR, "post")}
     described = {
         (path, method) for path, operations in DOCUMENT["paths"].items() for method in operations
     }
     assert described == {each for each in served if each[0] not in PAGES}
+
+
+@pytest.mark.parametrize(
+    ("where", "operation"),
+    [
+        (f"{method.upper()} {path}", operation)
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+    ],
+)
+def test_every_route_and_every_parameter_is_described(
+    where: str, operation: dict[str, Any]
+) -> None:
+    assert operation["summary"].strip(), where
+    assert len(operation["description"].split()) > 5, where
+    for each in operation.get("parameters", []):
+        found = each
+        if "$ref" in each:
+            found = DOCUMENT["components"]["parameters"][each["$ref"].rpartition("/")[2]]
+        assert found["description"].strip(), f"{where} {found['name']}"
+
+
+def test_no_word_is_about_a_route_that_is_not_there() -> None:
+    described = {
+        f"{method.upper()} {path}"
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+        if "x-tool" not in operation
+    }
+    assert set(load_words().operations) == described
 
 
 @pytest.mark.parametrize("name", list(BUNDLE.tools))
