@@ -11,9 +11,11 @@ from starlette.responses import Response
 from starlette.routing import Route as AsgiRoute
 from starlette.types import ASGIApp
 
+from api.gateway import gateway_of
 from api.identity.authenticator import Authenticator
 from api.lifespan import opened
 from api.openapi.routes import docs_routes
+from api.openapi.welcome import wants_page, welcome_page
 from api.routes.agents_door import PATH as AGENTS_DOOR
 from api.routes.agents_door import AgentsDoor, metadata_route
 from api.routes.codec import codec_routes
@@ -104,7 +106,12 @@ def telemetry(tracing: Tracing) -> TelemetryConfig:
 
 
 async def _unmatched(request: Request, _: Exception) -> Response:
-    """Answer 404 also for another method (contract 3.1), and name the one that is served."""
+    """Answer 404 also for another method (contract 3.1), and name the one that is served.
+
+    A browser at the root gets a page with the ways in.
+    """
+    if wants_page(request):
+        return welcome_page(gateway_of(request).settings).response()
     message = CODES[Code.NOT_FOUND].message
     methods = sorted(
         method

@@ -36,14 +36,43 @@ PAGE = b"""<!doctype html>
 </body>
 </html>
 """
-START = b"""SwaggerUIBundle({
-  url: "/openapi.json",
+# A command needs a key of its own, so that a retry is one. Whoever tries things here need not think
+# of one: where the field is left empty, each click of Execute gets a fresh key.
+START = b"""const KEY = "Idempotency-Key";
+
+function freshKey() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+function forThePage(spec) {
+  const key = spec.components.parameters.IdempotencyKey;
+  key.required = false;
+  key.description += " Left empty, this page makes one.";
+  return spec;
+}
+
+function withKey(request) {
+  const own = new URL(request.url, location.href).origin === location.origin;
+  if (own && request.method === "POST" && !request.headers[KEY]) {
+    request.headers[KEY] = freshKey();
+  }
+  return request;
+}
+
+fetch("/openapi.json").then((answer) => answer.json()).then((spec) => SwaggerUIBundle({
+  spec: forThePage(spec),
   dom_id: "#docs",
   deepLinking: true,
   docExpansion: "list",
   filter: true,
   validatorUrl: null,
-});
+  requestInterceptor: withKey,
+}));
 """
 
 

@@ -159,7 +159,7 @@ def _health() -> Iterator[Operation]:
 
 def _tool_call(codes: Iterable[Code]) -> dict[str, Any]:
     members = {"ticket_id": TEXT, "payload": {"type": "object"}, "request_id": TEXT}
-    example = {"ticket_id": EXAMPLE_ID, "payload": {}, "request_id": EXAMPLE_ID}
+    example = {"ticket_id": EXAMPLE_ID, "payload": {}}
     body = {"schema": {"type": "object", "properties": members}, "example": example}
     success = answer(reference("ToolAnswer"), "The tool's own status and answer, wrapped.")
     operation = _guarded(

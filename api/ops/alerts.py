@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from api.ops.health import SERVICE
-from api.ops.runbooks import FILES, PREFIX, URL_PREFIX, runbook_paths
+from api.ops.runbooks import FILES, places, runbook_paths
 from api.ops.undecided import SHOWN_COMMANDS, undecided
-from api.wire.counters import Counters
+from api.wire.counters import MOST_NAMED, Counters
 from policy.codes import Code
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import STUCK as STUCK_SCHEDULING
@@ -26,6 +26,9 @@ SELECT count(*) FROM ticket_queue
  WHERE state = ANY ($1) AND coalesce(moved_at, to_timestamp(-newest_first / 1000.0)) <= $2
 """
 DAMAGED_HERE = "SELECT count(*) FROM evidence_checks WHERE failure IS NOT NULL"
+RESTING_ONES = "SELECT id FROM resting_ticket_ids($1, $2, $3, $4) AS id"
+DAMAGED_ONES = "SELECT id FROM damaged_ticket_ids($1, $2) AS id"
+WAITING_ONES = "SELECT id FROM waiting_ticket_ids($1, $2) AS id"
 UNSTORED = "SELECT proof.late_records($1)"
 RECORDS_ARE_LATE = timedelta(minutes=15)
 STUCK = "STUCK_SCHEDULING"
@@ -95,12 +98,12 @@ class Alerts:
             },
             "signals": {SIGNALS[alert]: count for alert, count in counts.items()},
             "alerts": [
-                *(
-                    self._alert(alert, count)
+                *[
+                    self._alert(alert, count, await self._tickets(alert, counters, tenant_id))
                     for alert, count in counts.items()
                     if count >= self._thresholds[alert]
-                ),
-                *await self._of_records(damaged),
+                ],
+                *await self._of_records(damaged, tenant_id),
                 *await self._undecided(tenant_id),
             ],
             "runbooks": runbook_paths(),
@@ -111,11 +114,24 @@ class Alerts:
                 append_line(self._settings.alerts_sink_path, orjson.dumps(body) + b"\n")
         return body
 
+    async def _tickets(self, alert: str, counters: Counters, tenant_id: str | None) -> list[str]:
+        """Return the tickets that an alert is about, as far as it is about some: a few of them."""
+        if alert != STUCK:
+            return counters.named(*COUNTED_CODES[alert])
+        return await self._ids(RESTING_ONES, tenant_id, *self._resting(), MOST_NAMED)
+
+    async def _ids(self, sql: str, *values: object) -> list[str]:
+        return [str(row["id"]) for row in await self._pool.fetch(sql, *values)]
+
+    def _resting(self) -> tuple[list[str], datetime]:
+        """Return the states in which tickets get stuck, and since when they must have rested."""
+        rests = timedelta(minutes=self._settings.alert_stuck_scheduling_minutes)
+        states = self._bundle.escalation.ladders[STUCK_SCHEDULING].states
+        return [state.value for state in states], datetime.now(UTC) - rests
+
     async def _in_database(self, tenant_id: str | None) -> tuple[int, int]:
         """Return how many tickets are stuck, and how much stored evidence is damaged."""
-        rests = timedelta(minutes=self._settings.alert_stuck_scheduling_minutes)
-        states = [state.value for state in self._bundle.escalation.ladders[STUCK_SCHEDULING].states]
-        before = datetime.now(UTC) - rests
+        states, before = self._resting()
         if tenant_id is None:
             resting = await self._pool.fetchval(RESTING, states, before)
             return resting, await self._pool.fetchval(DAMAGED)
@@ -123,40 +139,44 @@ class Alerts:
             resting = await conn.fetchval(RESTING_HERE, states, before)
             return resting, await conn.fetchval(DAMAGED_HERE)
 
-    async def _of_records(self, damaged: int) -> list[dict[str, Any]]:
+    async def _of_records(self, damaged: int, tenant_id: str | None) -> list[dict[str, Any]]:
         """Return the alerts of what is kept: damaged evidence, and an audit log that stands still.
 
         Without an object store no checkpoint has a copy.
         """
-        counts = {(EVIDENCE_DAMAGED, EVIDENCE_RUNBOOK): damaged}
+        alerts = []
+        if damaged:
+            named = {"tickets": await self._ids(DAMAGED_ONES, tenant_id, MOST_NAMED)}
+            alerts.append(_unwelcome(EVIDENCE_DAMAGED, damaged, EVIDENCE_RUNBOOK) | named)
         if self._settings.s3_bucket:
             late = await self._pool.fetchval(UNSTORED, RECORDS_ARE_LATE)
-            counts[UNANCHORED, ANCHORING_RUNBOOK] = late
-        return [
-            _unwelcome(code, count, runbook) for (code, runbook), count in counts.items() if count
-        ]
+            if late:
+                alerts.append(_unwelcome(UNANCHORED, late, ANCHORING_RUNBOOK))
+        return alerts
 
     async def _undecided(self, tenant_id: str | None) -> list[dict[str, Any]]:
         """Return the alerts of promises that wait too long, and of commands that were given up."""
         found, alerts = await undecided(self._pool, tenant_id), []
         if found.oldest_seconds >= OVERDUE_SECONDS:
             age = {"oldest_seconds": round(found.oldest_seconds)}
-            alerts.append(_unwelcome(PROMISE_OVERDUE, found.waiting, UNDECIDED_RUNBOOK) | age)
+            tickets = {"tickets": await self._ids(WAITING_ONES, tenant_id, MOST_NAMED)}
+            overdue = _unwelcome(PROMISE_OVERDUE, found.waiting, UNDECIDED_RUNBOOK)
+            alerts.append({**overdue, **age, **tickets})
         if found.given_up:
             named = {"commands": found.given_up[:SHOWN_COMMANDS]}
             count = len(found.given_up)
             alerts.append(_unwelcome(COMMAND_GIVEN_UP, count, UNDECIDED_RUNBOOK) | named)
         return alerts
 
-    def _alert(self, alert: str, count: int) -> dict[str, Any]:
+    def _alert(self, alert: str, count: int, tickets: list[str]) -> dict[str, Any]:
         stale = {"stale_minutes": self._settings.alert_stuck_scheduling_minutes}
         return {
             "code": alert,
             "severity": "warning",
             "count": count,
             "threshold": self._thresholds[alert],
-            "runbook": PREFIX + FILES[alert],
-            "runbook_url": URL_PREFIX + FILES[alert],
+            **places(FILES[alert]),
+            "tickets": tickets,
             **(stale if alert == STUCK else {}),
         }
 
@@ -168,6 +188,5 @@ def _unwelcome(code: str, count: int, runbook: str) -> dict[str, Any]:
         "severity": "warning",
         "count": count,
         "threshold": 1,
-        "runbook": PREFIX + runbook,
-        "runbook_url": URL_PREFIX + runbook,
+        **places(runbook),
     }

@@ -1,7 +1,6 @@
 """Metrics as Prometheus text or as JSON, whichever the caller prefers (contract 15.2)."""
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
@@ -19,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from api.ops.health import SERVICE
 from api.ops.undecided import Undecided
+from api.wire.accept import ranked
 from api.wire.counters import DURATIONS, Counters, Durations
 from policy.values import format_datetime
 
@@ -122,30 +122,4 @@ def json_metrics(counters: Counters) -> dict[str, Any]:
 
 def preferred(accept: str) -> str:
     """Return which of JSON, TEXT and OPENMETRICS an Accept header ranks highest; JSON if none."""
-    ranges = dict(_ranges(accept))
-    quality = {media_type: _quality(ranges, media_type) for media_type in (JSON, OPENMETRICS, TEXT)}
-    best = max(quality, key=lambda media_type: quality[media_type])
-    return best if quality[best] > quality[JSON] else JSON
-
-
-def _ranges(accept: str) -> Iterator[tuple[str, float]]:
-    for item in accept.split(","):
-        media_range, *parameters = (part.strip() for part in item.split(";"))
-        qualities = [_number(each[2:]) for each in parameters if each.lower().startswith("q=")]
-        yield media_range.lower(), qualities[0] if qualities else 1.0
-
-
-def _number(text: str) -> float:
-    try:
-        quality = float(text)
-    except ValueError:
-        return 0.0
-    return quality if math.isfinite(quality) else 0.0
-
-
-def _quality(ranges: Mapping[str, float], media_type: str) -> float:
-    """Return the quality of the most specific range that covers a media type."""
-    for media_range in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        if media_range in ranges:
-            return ranges[media_range]
-    return 0.0
+    return ranked(accept, (JSON, OPENMETRICS, TEXT))

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 PREFIX = "dispatch/ops/runbooks/"
 URL_PREFIX = "/ops/runbooks/"
+SOURCE_PREFIX = "deploy/runbooks/"
 FILES = {
     "STUCK_SCHEDULING": "stuck_scheduling.md",
     "COMPLETION_REJECTION_SPIKE": "completion_rejection.md",
@@ -20,6 +21,15 @@ HEALTH_RUNBOOK = PREFIX + FILES["HEALTH_DB_MIGRATION"]
 def runbook_paths() -> dict[str, str]:
     """Return the full path of each runbook, by code."""
     return {code: PREFIX + name for code, name in FILES.items()}
+
+
+def places(name: str) -> dict[str, str]:
+    """Return where a runbook is found: as clients of old know it, as served, and in the sources."""
+    return {
+        "runbook": PREFIX + name,
+        "runbook_url": URL_PREFIX + name,
+        "runbook_file": SOURCE_PREFIX + name,
+    }
 
 
 def runbook_text(name: str) -> bytes | None:

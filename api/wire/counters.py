@@ -15,6 +15,8 @@ METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 OTHER_METHOD = "OTHER"
 MAX_OVERRIDE_CODES = 100
 OTHER_CODE = "other"
+MOST_NAMED = 10
+"""How many tickets an alert names."""
 DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, math.inf)
 
 
@@ -107,6 +109,7 @@ class Counters:
     ) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self.errors: Counter[str] = Counter()
+        self.tickets: dict[str, tuple[str, ...]] = {}
         self.transitions: Counter[tuple[str | None, str]] = Counter()
         self.override_codes: Counter[str] = Counter()
         self.replays = 0
@@ -141,9 +144,11 @@ class Counters:
         known = method if method in METHODS else OTHER_METHOD
         self.durations.observe(known, endpoint, seconds)
 
-    def error(self, code: str) -> None:
-        """Count an error that was answered."""
+    def error(self, code: str, ticket_id: str | None = None) -> None:
+        """Count an error that was answered, and remember which ticket it was about."""
         self.errors[code] += 1
+        if ticket_id is not None:
+            self.tickets[code] = _newest(self.tickets.get(code, ()), (ticket_id,))
         if self._recent is not None:
             self._recent.add(code)
 
@@ -175,6 +180,9 @@ class Counters:
             getattr(both, name).update(getattr(self, name) + getattr(other, name))
         for name in ("replays", "with_snapshot", "without_snapshot", "durations"):
             setattr(both, name, getattr(self, name) + getattr(other, name))
+        for each in (self, other):
+            for code, tickets in each.tickets.items():
+                both.tickets[code] = _newest(both.tickets.get(code, ()), tickets)
         if self._recent is not None and other._recent is not None:
             both._recent = self._recent + other._recent
         return both
@@ -183,6 +191,11 @@ class Counters:
         """Return how often the codes were answered, since the start or within the window."""
         counts = self.errors if self._recent is None else self._recent.counts()
         return sum(counts[code] for code in codes)
+
+    def named(self, *codes: Code) -> list[str]:
+        """Return the tickets that the codes were last answered about, the newest first."""
+        tickets = [each for code in codes for each in reversed(self.tickets.get(code, ()))]
+        return list(dict.fromkeys(tickets))[:MOST_NAMED]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counters as they are answered; lists are sorted by their labels."""
@@ -205,6 +218,12 @@ class Counters:
             "dispatch_assignments_with_snapshot_total": self.with_snapshot,
             "dispatch_assignments_without_snapshot_total": self.without_snapshot,
         }
+
+
+def _newest(known: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the last tickets, each once, the newest last."""
+    kept = [each for each in known if each not in further]
+    return (*kept, *further)[-MOST_NAMED:]
 
 
 def _by_code(counts: Counter[str]) -> list[dict[str, Any]]:

@@ -76,11 +76,13 @@ class Serving:
     def _count(self, scope: Scope, request_log: RequestLog, status: int, seconds: float) -> None:
         if not status:  # the caller left before there was an answer
             return
+        # What nobody in particular asked for is seen by every tenant, and names no ticket of one.
+        ticket_id = None if request_log.tenant_id is None else request_log.ticket_id
         for counters in self._counters.counting(request_log.tenant_id):
             if not request_log.counted:
                 counters.request(scope["method"], request_log.endpoint, status)
             if request_log.error_code is not None:
-                counters.error(request_log.error_code)
+                counters.error(request_log.error_code, ticket_id)
             if request_log.replay:
                 counters.replay()
             counters.duration(scope["method"], request_log.endpoint, seconds)

@@ -211,6 +211,7 @@ async def test_damaged_evidence_raises_an_alert_that_leads_to_its_runbook(
         finally:
             await owner.execute("DELETE FROM evidence_checks")
     assert (alert["count"], alert["severity"]) == (1, "warning")
+    assert alert["tickets"] == [item["ticket_id"]]
     assert gateway.http.get(alert["runbook_url"]).text.startswith("# Stored evidence")
 
 

@@ -1,5 +1,6 @@
 """A page in a browser that leads its own name to loopback gets nothing from a gateway there."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -60,6 +61,22 @@ def test_what_is_open_on_loopback_is_closed_to_a_foreign_page(
     for foreign in ({"Host": "rebound.example"}, {"Origin": "http://rebound.example"}):
         answer = gateway.http.get(path, headers={**who, **foreign})
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "AUTH_REQUIRED")
+
+
+def test_the_root_shows_its_page_to_a_browser_at_home_and_json_to_everybody_else(
+    gateway: TestGateway,
+) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = gateway.http.get("/", headers=browser)
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for link in re.findall(r'href="(/[^"]*)"', page.text):
+        assert gateway.http.get(link).status_code == 200, link
+    foreign = gateway.http.get("/", headers={**browser, "Host": "rebound.example"})
+    assert (foreign.status_code, foreign.json()["error"]["code"]) == (401, "AUTH_REQUIRED")
+    for accept in ("*/*", "application/json"):
+        other = gateway.http.get("/", headers={"Accept": accept})
+        assert (other.status_code, other.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.8.8.8", "[::1]"])

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ from tests.integration.servers.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
+ROOT = Path(__file__).parents[3]
 RUNBOOK = "dispatch/ops/runbooks/"
 
 
@@ -180,10 +181,50 @@ async def test_alerts_fire_at_their_thresholds(gateway: TestGateway, tmp_path: P
         "threshold": 2,
         "runbook": RUNBOOK + "auth_policy_failure.md",
         "runbook_url": "/ops/runbooks/auth_policy_failure.md",
+        "runbook_file": "deploy/runbooks/auth_policy_failure.md",
+        "tickets": [ticket],
     }
+    assert stuck["tickets"][:1] != []
     assert second["signals"]["auth_policy_rejection_count"] == 2
     assert second["window_minutes"] == 5
     assert [json.loads(line) for line in sink.read_text().splitlines()] == [first, second]
+
+
+async def test_alerts_name_their_tickets_the_longest_waiting_first_and_runbooks_that_exist(
+    gateway: TestGateway,
+) -> None:
+    settings = {
+        "DISPATCH_ALERT_STUCK_SCHEDULING_MINUTES": "0",
+        "DISPATCH_ALERT_STUCK_SCHEDULING_COUNT_THRESHOLD": "1",
+        "DISPATCH_ALERT_COMPLETION_REJECTION_THRESHOLD": "1",
+        "DISPATCH_ALERT_IDEMPOTENCY_CONFLICT_THRESHOLD": "1",
+        "DISPATCH_ALERT_AUTH_POLICY_REJECTION_THRESHOLD": "1",
+    }
+    ticket, key = gateway.ready_ticket(), str(uuid4())
+    async with gateway.owner() as conn:
+        aged = "UPDATE ticket_queue SET moved_at = now() - interval '9 days' WHERE ticket_id = $1"
+        await conn.execute(aged, UUID(ticket))
+    working = gateway.ticket_in_progress()
+    async with gateway.sibling(**settings) as client:
+        headers = {**gateway.as_role("technician"), "Idempotency-Key": key}
+        body: dict[str, object] = {"checklist_status": {}}
+        await client.post(f"/tickets/{working}/tech/complete", json=body, headers=headers)
+        headers = {**gateway.as_role("dispatcher"), "Idempotency-Key": key}
+        for name in ("one", "another"):
+            note = {"kind": "NOTE", "uri": f"s3://evidence/{name}"}
+            await client.post(f"/tickets/{ticket}/evidence", json=note, headers=headers)
+        await client.get(f"/tickets/{ticket}", headers=gateway.as_role("ops"))
+        found = (await client.get("/ops/alerts")).json()["alerts"]
+    named = {alert["code"]: alert["tickets"] for alert in found}
+    assert named["STUCK_SCHEDULING"][0] == ticket
+    assert len(named["STUCK_SCHEDULING"]) <= 10
+    assert named["COMPLETION_REJECTION_SPIKE"] == [working]
+    assert named["IDEMPOTENCY_CONFLICT_SPIKE"] == [ticket]
+    assert named["AUTH_POLICY_FAILURE_SPIKE"] == [ticket]
+    for alert in found:
+        assert (ROOT / alert["runbook_file"]).is_file()
+        served = gateway.http.get(alert["runbook_url"]).text
+        assert served == (ROOT / alert["runbook_file"]).read_text("utf-8")
 
 
 async def test_every_runbook_that_is_named_is_served(gateway: TestGateway) -> None:

@@ -94,6 +94,8 @@ async def test_alerts_tell_a_tenant_nothing_of_another(gateway: TestGateway) -> 
         busy, quiet = await alerts(BUSY), await alerts(QUIET)
 
     assert busy["signals"]["stuck_scheduling_count"] >= 1
+    named = {alert["code"]: alert["tickets"] for alert in busy["alerts"]}
+    assert str(stuck) in named["STUCK_SCHEDULING"]
     assert busy["signals"]["auth_policy_rejection_count"] == 9
     assert set(quiet["signals"].values()) == {0}
     assert quiet["alerts"] == []

@@ -183,6 +183,7 @@ async def test_a_promise_that_waits_too_long_and_a_command_given_up_raise_alerts
         url = promised(gateway, ticket, "triage", TRIAGE)
         await conn.execute("UPDATE command_promises SET promised_at = now() - interval '2 min'")
         overdue = alert(gateway, "PROMISE_OVERDUE")
+        assert overdue["tickets"] == [ticket]
         metrics = gateway.http.get("/metrics/prometheus").text
         gauges = gateway.http.get("/metrics").json()["gauges"]
         command = UUID(url.rpartition("/")[2])

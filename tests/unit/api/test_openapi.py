@@ -136,3 +136,20 @@ async def test_the_page_loads_its_own_files_and_nothing_else() -> None:
     assert set(linked) | {"/docs", "/openapi.json"} == set(answers) == PAGES
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert b"/openapi.json" in answers["/docs/start.js"].content
+
+
+async def test_execute_needs_no_key_to_be_typed_though_every_client_must_send_one() -> None:
+    (start,) = [
+        await route.handler(Request({"type": "http"}))
+        for route in docs_routes(BUNDLE)
+        if route.path == "/docs/start.js"
+    ]
+    script = start.content.decode()
+    assert "key.required = false" in script
+    assert "requestInterceptor: withKey" in script
+    assert "crypto.getRandomValues" in script  # a page that is not on loopback has no randomUUID
+    assert DOCUMENT["components"]["parameters"]["IdempotencyKey"]["required"] is True
+    for path, operations in DOCUMENT["paths"].items():
+        for operation in operations.values():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            assert "request_id" not in body.get("example", {}), path
