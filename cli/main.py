@@ -85,7 +85,7 @@ COMMANDS = Group(
             ("DISPATCH_TOKEN=$(cat token) dispatch mcp", "dispatch mcp --as agent"),
         ),
         "keygen": Imported(
-            "cli.records.keys:keygen",
+            "cli.records.keygen:keygen",
             "Make a key for DISPATCH_PAYLOAD_KEYS (AES-256) or DISPATCH_SIGNING_KEYS (Ed25519).",
             (
                 "dispatch keygen",

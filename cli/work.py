@@ -14,12 +14,11 @@ from cli.caller import environment
 from cli.output import PREFIX, failed, say
 from policy.printable import on_one_line
 from policy.rules.bundle import BundleError
-from runtime.client import DEFAULT_DATA_DIR
+from runtime.client import DEFAULT_DATA_DIR, StackError
 from runtime.environment import ConfigurationError
 from runtime.postgres.bootstrap import BootstrapError
 from runtime.postgres.pool import DatabaseError
 from runtime.settings import Settings, load_settings
-from runtime.stack import StackError
 
 Result = TypeVar("Result")
 FAILURES = (

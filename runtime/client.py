@@ -13,6 +13,10 @@ DEFAULT_DATA_DIR: Final = Path(".dispatch")
 CLIENT_FILE: Final = "client.json"
 
 
+class StackError(Exception):
+    """A part of the stack cannot do its work; the message says which and why."""
+
+
 @dataclass(frozen=True)
 class ClientEnvironment:
     """How to reach a running stack: the DISPATCH_ variables, and the login for migrations."""

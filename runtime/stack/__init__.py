@@ -1,7 +1,7 @@
 """The embedded stack: every server the product needs, run from wheels by one process."""
 
+from runtime.client import StackError
 from runtime.stack.layout import ALL_PARTS, SERVERS, PartName
-from runtime.stack.part import StackError
 from runtime.stack.ports import PREFERRED_PORTS, Ports
 from runtime.stack.stack import EmbeddedStack, stop_stack
 from runtime.stack.state import (

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.client import StackError
 from runtime.stack import processes
 from runtime.stack.files import private_folder, remove, rotate_log
 
@@ -19,10 +20,6 @@ _BACKOFF_LAST_SECONDS = 10.0
 _LOG_LINES = 15
 
 Report = Callable[[str], None]
-
-
-class StackError(Exception):
-    """A part of the stack cannot do its work; the message says which and why."""
 
 
 @dataclass(frozen=True)

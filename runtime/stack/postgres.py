@@ -9,9 +9,10 @@ from pathlib import Path
 
 import asyncpg
 
+from runtime.client import StackError
 from runtime.postgres.pool import APPLICATION_ROLE, GATEWAY_ROLE, Connection
 from runtime.stack.files import private_folder, write_private
-from runtime.stack.part import Account, Part, StackError, spawn, with_log
+from runtime.stack.part import Account, Part, spawn, with_log
 from runtime.stack.ports import LOOPBACK
 from runtime.stack.servers import postgres_programs
 from runtime.stack.state import StackSecrets

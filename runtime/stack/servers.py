@@ -5,7 +5,7 @@ import shutil
 import sysconfig
 from pathlib import Path
 
-from runtime.stack.part import StackError
+from runtime.client import StackError
 
 
 def script(name: str) -> str:

@@ -10,13 +10,13 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from policy.rules.bundle import load_bundle
-from runtime.client import ClientEnvironment
+from runtime.client import ClientEnvironment, StackError
 from runtime.postgres import bootstrap
 from runtime.settings import load_settings
 from runtime.stack import processes
 from runtime.stack.files import private_folder, remove
 from runtime.stack.layout import ALL_PARTS, Layout, LayoutBuilder, PartName
-from runtime.stack.part import Part, Report, StackError, SupervisedPart
+from runtime.stack.part import Part, Report, SupervisedPart
 from runtime.stack.ports import PortChooser, Ports
 from runtime.stack.state import (
     PartState,

@@ -9,10 +9,9 @@ from typing import TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime.client import CLIENT_FILE, ClientEnvironment
+from runtime.client import CLIENT_FILE, ClientEnvironment, StackError
 from runtime.key_ring import new_key
 from runtime.stack.files import remove, write_private
-from runtime.stack.part import StackError
 from runtime.stack.processes import ProcessRecord
 
 _STATE = "stack.json"

@@ -50,11 +50,29 @@ def test_help_imports_nothing_that_only_a_command_needs(tmp_path: Path) -> None:
     assert not found & {*HEAVY, "pydantic", "rich", "asyncio", "cli.stack"}
 
 
-@pytest.mark.parametrize("words", [("ticket", "get", "1"), ("ticket", "triage", "--help")])
-def test_a_tool_call_imports_no_server_and_no_rules(tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (("ticket", "get", "1"), "cli.tools.commands"),
+        (("ticket", "triage", "--help"), "cli.tools.commands"),
+        (("keygen",), "cli.records.keygen"),
+    ],
+)
+def test_what_needs_no_server_and_no_rules_imports_none(
+    tmp_path: Path, words: tuple[str, ...], module: str
+) -> None:
     found = modules_of(tmp_path, *words)
-    assert "cli.tools.commands" in found
+    assert module in found
     assert not found & HEAVY
+
+
+@pytest.mark.parametrize("words", [("verify",), ("outbox", "list"), ("webhook", "list")])
+def test_what_works_on_the_database_imports_no_stack_and_no_engine(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    found = modules_of(tmp_path, *words, "--help")
+    assert "cli.work" in found
+    assert not found & {"runtime.stack", "temporalio", "fastapi"}
 
 
 @pytest.mark.parametrize(
