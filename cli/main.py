@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import typer
 
 from cli import agents, database, dossier, evidence, keys, outbox, stack, tokens, verify, webhooks
+from cli.backup import commands as archive
 from cli.drill import drill
 from cli.output import Exit
 from cli.release import check as release
@@ -29,6 +30,13 @@ _EXAMPLES: Mapping[Callable[..., None], tuple[str, ...]] = {
     database.bootstrap: (
         "dispatch bootstrap",
         "DISPATCH_BOOTSTRAP_SKIP_API_READY_CHECK=true dispatch bootstrap",
+    ),
+    archive.backup: (
+        "dispatch backup dispatch-$(date +%F).dump",
+        "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/dispatch dispatch backup a.dump",
+    ),
+    archive.restore: (
+        "DISPATCH_DATABASE_URL=postgresql://owner@db.example/restored dispatch restore a.dump",
     ),
     demo.demo: (
         "dispatch demo",
