@@ -12,9 +12,7 @@ WITH me AS (SELECT oid, rolsuper OR rolbypassrls AS unbound
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'S', 'm')
        AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%')
-SELECT r.nspname::text AS schema, r.relname::text AS name,
-       NOT r.enters OR NOT CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT')
-                                          ELSE has_table_privilege(r.oid, 'SELECT') END AS refused
+SELECT r.nspname::text AS schema, r.relname::text AS name
   FROM relations r, me
  WHERE NOT r.enters
     OR NOT CASE r.relkind WHEN 'S' THEN has_sequence_privilege(r.oid, 'SELECT')
@@ -23,7 +21,7 @@ SELECT r.nspname::text AS schema, r.relname::text AS name,
          SELECT FROM pg_policy p
           WHERE p.polrelid = r.oid AND p.polpermissive AND p.polcmd IN ('r', '*')
             AND me.oid = ANY (p.polroles) AND pg_get_expr(p.polqual, p.polrelid) = 'true')
- ORDER BY 3 DESC, 1, 2
+ ORDER BY 1, 2
 """
 UNBOUND = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 _NAMED = 3
@@ -40,18 +38,28 @@ async def assert_reads_everything(conn: Connection) -> tuple[str, ...]:
     so the dump must keep to it, where it would else refuse.
     """
     unread = await conn.fetch(UNREAD)
+    unbound = await conn.fetchval(UNBOUND)
     if unread:
+        me = await conn.fetchval("SELECT quote_ident(current_user)")
         names = ", ".join(f"{row['schema']}.{row['name']}" for row in unread[:_NAMED])
         more = f" and {len(unread) - _NAMED} more" if len(unread) > _NAMED else ""
-        grants = "; ".join(
-            f"GRANT USAGE ON SCHEMA {schema} TO {{me}};"
-            f" GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {{me}};"
-            f" GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {{me}}"
-            for schema in sorted({row["schema"] for row in unread if row["refused"]})
-        )
-        me = await conn.fetchval("SELECT quote_ident(current_user)")
+        schemas = sorted({row["schema"] for row in unread})
         raise UnreadableError(
             f"the login {me} does not read all of {names}{more}: use the owner of the schema, or a"
-            f" role with BYPASSRLS that may read everything. {grants.format(me=me)}".rstrip()
+            " role with BYPASSRLS that may read everything"
+            + (
+                f". As the owner: {' '.join(_grants(me, each) for each in schemas)}"
+                if unbound
+                else ""
+            )
         )
-    return () if await conn.fetchval(UNBOUND) else ("--enable-row-security",)
+    return () if unbound else ("--enable-row-security",)
+
+
+def _grants(login: str, schema: str) -> str:
+    """Return what lets a role with BYPASSRLS read a schema; for others it would not be enough."""
+    return (
+        f"GRANT USAGE ON SCHEMA {schema} TO {login};"
+        f" GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {login};"
+        f" GRANT SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {login};"
+    )
