@@ -44,6 +44,19 @@ COMMANDS = Group(
                 "DISPATCH_BOOTSTRAP_SKIP_API_READY_CHECK=true dispatch bootstrap",
             ),
         ),
+        "backup": Imported(
+            "cli.backup.commands:backup",
+            "Write the whole database into one file, as it is at one instant.",
+            (
+                "dispatch backup dispatch-$(date +%F).dump",
+                "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/d dispatch backup a.dump",
+            ),
+        ),
+        "restore": Imported(
+            "cli.backup.commands:restore",
+            "Fill an empty database from a backup, or change nothing.",
+            ("DISPATCH_DATABASE_URL=postgresql://owner@db.example/new dispatch restore a.dump",),
+        ),
         "demo": Imported(
             "cli.scenario.demo:demo",
             "Walk one ticket from creation to closure, then prove what happened.",

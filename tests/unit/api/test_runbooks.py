@@ -1,21 +1,12 @@
-"""Runbooks: complete, indexed, and every command in them exists."""
+"""Runbooks: complete, indexed, short, and they refer to each other truly."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-import typer
-
-from cli.groups import LazyGroup
-from cli.main import app
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "runbooks"
 RUNBOOKS = sorted(path.name for path in FOLDER.glob("*.md"))
-ROOT = typer.main.get_command(app)
-BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
-INLINE = re.compile(r"`([^`\n]+)`")
-OURS = re.compile(r"(?:\w+=\S* )*dispatch [a-z]")
 OF_THE_CONTRACT = {
     *("stuck_scheduling.md", "completion_rejection.md", "idempotency_conflict.md"),
     *("auth_policy_failure.md", "glz_12_autonomy_rollout_controls.md", "db_backup.md"),
@@ -29,18 +20,6 @@ OF_THE_PRODUCT = {
 }
 
 
-def commands(name: str) -> list[list[str]]:
-    """Return the words of every `dispatch ...` in a runbook."""
-    text = (FOLDER / name).read_text("utf-8")
-    lines = [
-        line for block in BLOCK.findall(text) for line in block.replace("\\\n", " ").splitlines()
-    ]
-    lines += INLINE.findall(BLOCK.sub("", text))
-    called = [line for line in lines if OURS.match(line)]
-    words = [shlex.split(line.replace("...", ""), comments=True) for line in called]
-    return [each[each.index("dispatch") + 1 :] for each in words]
-
-
 def test_every_runbook_that_is_promised_is_there() -> None:
     assert set(RUNBOOKS) == OF_THE_CONTRACT | OF_THE_PRODUCT | {"README.md"}
 
@@ -48,19 +27,6 @@ def test_every_runbook_that_is_promised_is_there() -> None:
 def test_the_index_links_to_every_runbook() -> None:
     links = set(re.findall(r"\]\(([a-z0-9_]+\.md)\)", (FOLDER / "README.md").read_text("utf-8")))
     assert links == set(RUNBOOKS) - {"README.md"}
-
-
-@pytest.mark.parametrize("name", RUNBOOKS)
-def test_every_command_of_a_runbook_exists_with_its_options(name: str) -> None:
-    for words in commands(name):
-        command, rest = ROOT, list(words)
-        while rest and isinstance(command, LazyGroup):
-            found = command.get_command(None, rest.pop(0))
-            assert found is not None, f"dispatch {' '.join(words)}"
-            command = found
-        known = {option for parameter in command.params for option in parameter.opts}
-        used = {word.partition("=")[0] for word in rest if word.startswith("--")}
-        assert used <= known, f"dispatch {' '.join(words)}"
 
 
 @pytest.mark.parametrize("name", RUNBOOKS)
