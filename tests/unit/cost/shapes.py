@@ -77,6 +77,18 @@ def _object(member: str) -> Callable[[int], bytes]:
     return make
 
 
+def _numbers(form: str) -> Callable[[int], bytes]:
+    """Return what makes an array of numbers of which no two are equal; `#` is the number of one."""
+
+    def make(size: int) -> bytes:
+        count = min(size // (len(form) + 5), 199_000)
+        return (
+            b'{"a":[' + ",".join(form.replace("#", str(n)) for n in range(count)).encode() + b"]}"
+        )
+
+    return make
+
+
 def _text(unit: str) -> Callable[[int], bytes]:
     return lambda size: b'{"a":"' + (unit * (size // len(unit.encode()))).encode() + b'"}'
 
@@ -106,6 +118,10 @@ JSON: Mapping[str, Callable[[int], bytes]] = {
             *("12345678901234567", "null", "true", '""', '"\u20ac"', '"\U0001f600"', '"\\u003a"'),
             *("[]", "{}", "[[]]", "[0]", '{"a":0}', '{"phone":1}', '{"a":{"b":[]}}'),
         )
+    },
+    **{
+        f"numbers like {each}": _numbers(each)
+        for each in ("#.0", "0.#", "1.#e17", "#e11", "9#e-7", "1#0000000000000")
     },
     **{
         f"object of {each}": _object(each)
