@@ -11,7 +11,7 @@ from policy.json_levels import CONTAINERS, SAFE_INTEGER, Level, levels, may_be_u
 MAX_DEPTH: Final = 100
 MAX_NAME: Final = 1000
 MAX_MEMBERS: Final = 200_000
-MAX_DEAR: Final = 20_000
+MAX_DEAR: Final = 5_000
 """How deep values may be nested, how long member names may be in characters, how many members and
 elements there may be in all, and how many that cost most: objects and arrays that are not empty,
 and numbers that are no integers of up to 2^53-1."""
