@@ -3,20 +3,17 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import methodcaller
 from typing import Any
 
 import orjson
 from pydantic import JsonValue
 
-from policy.json_levels import CONTAINERS, SAFE_INTEGER, Level, levels, may_be_unsafe
+from policy.json_levels import ARRAYS, CONTAINERS, SAFE_INTEGER, Level, levels, may_be_unsafe
 
 SCALARS = (str, int, float, type(None))
 JSON = CONTAINERS | {*SCALARS, bool}
-NUMBERS = frozenset({int, float})
-CHANGING = CONTAINERS | NUMBERS
-"""What may have to be written in another way than orjson writes it."""
 # Outside of these, JavaScript writes a double in another way than orjson does.
 SMALLEST_ALIKE, PLAIN_LIMIT, EXPONENT_LIMIT = 1e-5, 1e16, 1e21
 SMALLEST_PLAIN = 1e-6
@@ -43,7 +40,7 @@ def canonical_bytes(value: JsonValue) -> bytes:
     if order:
         value = _in_order(value)
     if numbers:
-        value = _with_numbers(value, numbers)
+        value = _with_numbers(value, numbers, CONTAINERS.union(map(type, numbers)))
     try:
         return orjson.dumps(value, option=None if order else orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
@@ -102,23 +99,29 @@ def _in_order(value: Any) -> Any:  # noqa: ANN401  any JSON value
     return [_in_order(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _with_numbers(value: Any, numbers: Mapping[float, object]) -> Any:  # noqa: ANN401  any JSON value
-    """Return `value` with its numbers such that orjson writes them as JavaScript does."""
-    if isinstance(value, dict):
-        members = _each_with_numbers(list(value.values()), numbers)
-        return dict(zip(value, members, strict=True))
-    if isinstance(value, list | tuple):
-        return _each_with_numbers(value, numbers)
-    return numbers.get(value, value) if type(value) in NUMBERS else value
+def _with_numbers(
+    value: Any,  # noqa: ANN401  any JSON value
+    numbers: Mapping[float, object],
+    kinds: frozenset[type],
+) -> Any:  # noqa: ANN401  any JSON value
+    """Return `value` with its numbers such that orjson writes them as JavaScript does.
 
-
-def _each_with_numbers(values: Sequence[Any], numbers: Mapping[float, object]) -> Sequence[Any]:
-    kinds = set(map(type, values))
-    if kinds.isdisjoint(CHANGING):
-        return values
-    if kinds <= NUMBERS:
-        return list(map(numbers.get, values, values))
-    return [_with_numbers(each, numbers) if type(each) in CHANGING else each for each in values]
+    `kinds` are the types of what may change: containers, unless they are empty, and numbers.
+    """
+    if type(value) is dict:
+        return value | {
+            name: _with_numbers(each, numbers, kinds)
+            for name, each in value.items()
+            if type(each) in kinds and (each or each == 0)
+        }
+    if type(value) in ARRAYS:
+        return [
+            _with_numbers(each, numbers, kinds)
+            if type(each) in kinds and (each or each == 0)
+            else each
+            for each in value
+        ]
+    return numbers.get(value, value)
 
 
 def _is_alike(number: float) -> bool:

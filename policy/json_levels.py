@@ -48,7 +48,8 @@ def levels(value: Any) -> Iterator[Level]:  # noqa: ANN401  any JSON value
         yield Level(objects, arrays, members, kinds)
         if kinds.isdisjoint(CONTAINERS):
             return
-        objects = [each for each in members if type(each) is dict and each]
-        arrays = [each for each in members if type(each) in ARRAYS and each]
+        filled = [each for each in members if type(each) in CONTAINERS and each]
+        objects = [each for each in filled if type(each) is dict]
+        arrays = [each for each in filled if type(each) in ARRAYS]
         inside = map(dict.values, objects)
         members = list(chain(chain.from_iterable(inside), chain.from_iterable(arrays)))

@@ -9,7 +9,6 @@ from policy.json_levels import levels
 SENSITIVE = ("phone", "email", "access_code", "password", "token", "secret", "ssn", "dob")
 MOST_SENSITIVE = 1000
 """How many values of a body may be sensitive: each of them leaves a hash for ever."""
-_KELVIN = "\N{KELVIN SIGN}".encode()
 _LONGER = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}"
 """The one letter whose small form is longer; none of its letters is in a word beside the others."""
 _BETWEEN = "\0"
@@ -30,12 +29,6 @@ def sensitive_names(names: Collection[str], most: int | None = None) -> set[str]
     if text.count(_BETWEEN) != len(names) + 1:  # one of them holds what is between them
         return set(islice(filter(is_sensitive, names), most))
     return set(islice(_found(text), most))
-
-
-def may_be_sensitive(text: bytes) -> bool:
-    """Whether a JSON text, as orjson writes it, may have a sensitive name anywhere."""
-    folded = text.lower().replace(_KELVIN, b"k")  # the one other letter with such a small one
-    return any(word.encode() in folded for word in SENSITIVE)
 
 
 def has_too_many(value: Any) -> bool:  # noqa: ANN401  any JSON value

@@ -6,14 +6,15 @@ import orjson
 from pydantic import JsonValue
 
 from api.wire.errors import InvalidJsonError
-from policy.json_levels import CONTAINERS, SAFE_INTEGER, levels, may_be_unsafe
+from policy.json_levels import CONTAINERS, SAFE_INTEGER, Level, levels, may_be_unsafe
 
 MAX_DEPTH: Final = 100
 MAX_NAME: Final = 1000
 MAX_MEMBERS: Final = 200_000
-MAX_FILLED: Final = 20_000
+MAX_DEAR: Final = 5_000
 """How deep values may be nested, how long member names may be in characters, how many members and
-elements there may be in all, and how many objects and arrays that are not empty."""
+elements there may be in all, and how many that cost most: objects and arrays that are not empty,
+and numbers that are no integers of up to 2^53-1."""
 
 
 def parse_body(raw: bytes) -> JsonValue:
@@ -34,10 +35,11 @@ def parse_json(raw: bytes) -> JsonValue:
         value: JsonValue = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidJsonError(f"Not valid I-JSON: {error}.") from None
-    named, colons = _check_extent(value), _colons(raw)
+    unsafe, colons = may_be_unsafe(raw), _colons(raw)
+    named = _check_extent(value, unsafe=unsafe)
     if colons != named and colons != orjson.dumps(value).count(b":"):
         raise InvalidJsonError("Not valid I-JSON: a member name occurs twice.")  # the last was read
-    return _with_doubles(value) if may_be_unsafe(raw) else value
+    return _with_doubles(value) if unsafe else value
 
 
 def check_members(raw: bytes, most: int) -> None:
@@ -53,27 +55,37 @@ def check_members(raw: bytes, most: int) -> None:
         raise InvalidJsonError(f"Not valid here: more than {most} members and elements.")
 
 
-def _check_extent(value: JsonValue) -> int:
+def _check_extent(value: JsonValue, *, unsafe: bool) -> int:
     """Return how many members have a name, or raise `InvalidJsonError` for a value too large.
 
     All that is asked of every member is asked in one walk.
     """
-    room, filled, nested = MAX_MEMBERS + 1, MAX_FILLED, MAX_DEPTH  # the value is no member
+    room, dear, nested = MAX_MEMBERS + 1, MAX_DEAR, MAX_DEPTH  # the value itself is no member
     named = 0
     for level in levels(value):
         room -= len(level.members)
-        filled -= len(level.objects) + len(level.arrays)
+        dear -= len(level.objects) + len(level.arrays) + _doubles(level, unsafe=unsafe)
         named += sum(map(len, level.objects))
         nested -= not level.kinds.isdisjoint(CONTAINERS)
         if room < 0:
             raise InvalidJsonError(f"Not valid here: more than {MAX_MEMBERS} members and elements.")
-        if filled < 0:
-            raise InvalidJsonError(f"Not valid here: more than {MAX_FILLED} objects and arrays.")
+        if dear < 0:
+            dearest = "objects, arrays and numbers that are no integers of up to 2^53-1"
+            raise InvalidJsonError(f"Not valid here: more than {MAX_DEAR} {dearest}.")
         if nested < 0:
             raise InvalidJsonError(f"Not valid here: nested deeper than {MAX_DEPTH}.")
         if max(map(len, level.names), default=0) > MAX_NAME:
             raise InvalidJsonError(f"Not valid here: a member name above {MAX_NAME} characters.")
     return named
+
+
+def _doubles(level: Level, *, unsafe: bool) -> int:
+    """Return how many numbers are doubles, or will be; `unsafe` tells that integers may be."""
+    count = list(map(type, level.members)).count(float) if float in level.kinds else 0
+    if unsafe and level.unsafe:
+        integers = (each for each in level.members if type(each) is int)
+        count += sum(not -SAFE_INTEGER <= each <= SAFE_INTEGER for each in integers)
+    return count
 
 
 def _colons(raw: bytes) -> int:

@@ -12,6 +12,7 @@ from runtime.stack.ports import LOOPBACK, PortChooser, Ports
 from runtime.stack.postgres import PostgresServer
 from runtime.stack.s3 import REGION, S3Server
 from runtime.stack.state import StackSecrets
+from runtime.stack.store_policies import GATEWAY, WORKER
 from runtime.stack.temporal import temporal_part
 from runtime.temporal.ui import tickets_page
 
@@ -23,6 +24,11 @@ _AUTH_KEYS = (
     "DISPATCH_AUTH_JWKS_URL",
     "DISPATCH_AUTH_JWKS_FILE",
 )
+_OF_RECORDS = (
+    *("DISPATCH_SIGNING_KEYS", "DISPATCH_DOSSIER_KEYS"),
+    *("DISPATCH_S3_ACCESS_KEY_ID", "DISPATCH_S3_SECRET_ACCESS_KEY"),
+)
+"""What signs and keeps the record; who only carries messages or calls the gateway lacks it."""
 CALLERS_OWN = "DISPATCH_TOKEN"  # identifies who calls; no part of the stack needs it
 
 
@@ -81,6 +87,7 @@ class LayoutBuilder:
         }
         self._urls: dict[str, str] = {}
         self._postgres: PostgresServer | None = None
+        self._has_store = False
 
     def build(self, parts: Collection[PartName], ports: Ports) -> Layout:
         """Return the layout; parts that the environment names as external are left out."""
@@ -146,6 +153,7 @@ class LayoutBuilder:
     def _s3_part(self, ports: Ports) -> Part:
         bucket = self._env.setdefault("DISPATCH_S3_BUCKET", _DEFAULT_BUCKET)
         port = self._choose("s3", ports.s3)
+        self._has_store = True
         server = S3Server(self._data_dir, self._log("s3"), self._secrets, bucket, port)
         self._env |= {
             "DISPATCH_S3_ENDPOINT_URL": server.endpoint_url,
@@ -167,21 +175,32 @@ class LayoutBuilder:
             }
             self._urls |= {"API": url, "API docs": f"{url}/docs"}
         if PartName.WORKER in wanted:
-            own.append(applications.worker_part(self._log("worker"), self._env))
+            env = self._env | self._store_login(WORKER)
+            own.append(applications.worker_part(self._log("worker"), env))
         if PartName.API in wanted:
             own.append(applications.api_part(self._log("api"), self._gateways()))
         if PartName.WORKER in wanted and self._is_on("DISPATCH_SMS_ENABLED"):
-            own.append(applications.relay_part(self._log("relay"), self._env))
+            env = self._duty(*_OF_RECORDS)
+            own.append(applications.relay_part(self._log("relay"), env))
         if PartName.API in wanted and self._is_on("DISPATCH_WORKER_ENABLED"):
-            own.append(applications.automation_part(self._log("automation"), self._env))
+            env = self._duty(*_OF_RECORDS, "DISPATCH_DATABASE_URL")
+            own.append(applications.automation_part(self._log("automation"), env))
         return tuple(own)
 
     def _gateways(self) -> Mapping[str, str]:
-        """Return the environment of the gateway: its own login, and no key of the audit log."""
-        env = {name: text for name, text in self._env.items() if name != "DISPATCH_SIGNING_KEYS"}
+        """Return the environment of the gateway: its own logins, and no key of the audit log."""
+        env = self._duty("DISPATCH_SIGNING_KEYS") | self._store_login(GATEWAY)
         if self._postgres is not None:
             env["DISPATCH_DATABASE_URL"] = self._postgres.gateway_url
         return env
+
+    def _duty(self, *without: str) -> dict[str, str]:
+        """Return the environment of a process that needs no such variable."""
+        return {name: text for name, text in self._env.items() if name not in without}
+
+    def _store_login(self, duty: str) -> dict[str, str]:
+        """Return a process's credentials at the embedded store; elsewhere there are those given."""
+        return self._secrets.store_logins[duty].env if self._has_store else {}
 
     def _is_on(self, variable: str) -> bool:
         try:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -17,6 +17,7 @@ from runtime.stack.part import Part
 from runtime.stack.ports import LOOPBACK, PortChooser
 from runtime.stack.servers import script
 from runtime.stack.state import StackSecrets
+from runtime.stack.store_policies import policies
 
 if TYPE_CHECKING:  # the stubs are a development dependency
     from types_boto3_s3 import S3Client
@@ -90,18 +91,24 @@ class S3Server:
         )
 
     def _write_identities(self) -> Path:
+        """Write who may do what: gateway and worker by policy, the stack itself anything."""
         path = self._folder.with_name("s3-identities.json")
-        identity = {
-            "name": "dispatch",
-            "credentials": [
-                {
-                    "accessKey": self._secrets.s3_access_key_id,
-                    "secretKey": self._secrets.s3_secret_access_key,
-                }
-            ],
+        known, documents = self._secrets, policies(self._bucket)
+        own = {
+            **_identity("dispatch", known.s3_access_key_id, known.s3_secret_access_key),
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
-        write_private(path, json.dumps({"identities": [identity]}))
+        others = [
+            {
+                **_identity(duty, login.access_key_id, login.secret_access_key),
+                "policyNames": [duty],
+            }
+            for duty, login in known.store_logins.items()
+        ]
+        named = [
+            {"name": duty, "content": json.dumps(documents[duty])} for duty in known.store_logins
+        ]
+        write_private(path, json.dumps({"identities": [own, *others], "policies": named}))
         return path
 
     async def _bucket_is_there(self) -> bool:
@@ -152,3 +159,7 @@ def _sockets(ports: Mapping[str, int]) -> Iterator[Path]:
     for option, port in ports.items():
         listener, _, kind = option.partition(".port")
         yield Path(_SOCKET.format(listener=listener + kind.replace(".", "-"), port=port))
+
+
+def _identity(name: str, access_key: str, secret_key: str) -> dict[str, Any]:
+    return {"name": name, "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}

@@ -13,6 +13,7 @@ from runtime.client import CLIENT_FILE, ClientEnvironment, StackError
 from runtime.key_ring import new_key
 from runtime.stack.files import remove, write_private
 from runtime.stack.processes import ProcessRecord
+from runtime.stack.store_policies import GATEWAY, WORKER
 
 _STATE = "stack.json"
 _SECRETS = "secrets.json"
@@ -44,6 +45,23 @@ class StackState(BaseModel):
     parts: tuple[PartState, ...]
 
 
+class StoreLogin(BaseModel):
+    """Credentials at the object store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    access_key_id: str = Field(default_factory=lambda: secrets.token_hex(10).upper())
+    secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that a process reads them from."""
+        return {
+            "DISPATCH_S3_ACCESS_KEY_ID": self.access_key_id,
+            "DISPATCH_S3_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+
+
 class StackSecrets(BaseModel):
     """Generated once per data folder, never printed."""
 
@@ -55,9 +73,16 @@ class StackSecrets(BaseModel):
     postgres_gateway_password: str = Field(default_factory=lambda: secrets.token_hex(24))
     s3_access_key_id: str = Field(default_factory=lambda: secrets.token_hex(10).upper())
     s3_secret_access_key: str = Field(default_factory=lambda: secrets.token_hex(20))
+    s3_gateway: StoreLogin = Field(default_factory=StoreLogin)
+    s3_worker: StoreLogin = Field(default_factory=StoreLogin)
     jwt_secret: str = Field(default_factory=lambda: secrets.token_hex(32))
     signing_key: str = Field(default_factory=lambda: new_key("embedded"))
     dossier_key: str = Field(default_factory=lambda: new_key("embedded-dossiers"))
+
+    @property
+    def store_logins(self) -> Mapping[str, StoreLogin]:
+        """The store's logins of those who have less than all rights, by duty."""
+        return {GATEWAY: self.s3_gateway, WORKER: self.s3_worker}
 
 
 class StackLock:

@@ -39,7 +39,7 @@ from policy.evidence.sniffing import sniffed_type
 from policy.json_levels import levels, may_be_unsafe
 from policy.reads.guide import Repeat
 from policy.rules.bundle import load_bundle
-from policy.sensitive import has_too_many, may_be_sensitive
+from policy.sensitive import has_too_many
 from policy.ticket.facts import CompletionContext
 from policy.values import parse_date_or_datetime, parse_datetime, parse_uuid
 from runtime.settings import Settings, load_settings
@@ -198,7 +198,6 @@ OF_BYTES: Mapping[str, Reads] = {
     "api.wire.ijson.parse_json": parse_json,
     "api.wire.ijson.check_members": lambda raw: check_members(raw, 20_000),
     "policy.json_levels.may_be_unsafe": may_be_unsafe,
-    "policy.sensitive.may_be_sensitive": may_be_sensitive,
     "api.identity.jwks.parse_jwks": parse_jwks,
     "policy.evidence.sniffing.sniffed_type": sniffed_type,
     "policy.dossier.verifier.verify": lambda raw: verify(raw, {}),

@@ -77,6 +77,18 @@ def _object(member: str) -> Callable[[int], bytes]:
     return make
 
 
+def _numbers(form: str) -> Callable[[int], bytes]:
+    """Return what makes an array of numbers of which no two are equal; `#` is the number of one."""
+
+    def make(size: int) -> bytes:
+        count = min(size // (len(form) + 6), 199_000)
+        return (
+            b'{"a":[' + ",".join(form.replace("#", str(n)) for n in range(count)).encode() + b"]}"
+        )
+
+    return make
+
+
 def _text(unit: str) -> Callable[[int], bytes]:
     return lambda size: b'{"a":"' + (unit * (size // len(unit.encode()))).encode() + b'"}'
 
@@ -95,9 +107,18 @@ def _a_sensitive_name_among_many(size: int) -> bytes:
     return b'{"phone":1,' + _object('"#":0')(size - 11)[1:]
 
 
+def _the_dearest_of_all_kinds(size: int) -> bytes:
+    few = min(size // 800, 1_200)
+    numbers = _numbers("1.#e17")(14 * few)[5:-1]
+    objects = _array('{"b":{"c":[]}}')(15 * few)[5:-1]
+    rest = _object('"\u20ac#":0')(size - len(numbers) - len(objects) - 40)
+    return b'{"phone":1,"a":%s,"b":%s,' % (numbers, objects) + rest[1:]
+
+
 JSON: Mapping[str, Callable[[int], bytes]] = {
     "a long name over an array": _long_name_over_an_array,
     "deep": _deep,
+    "the dearest of all kinds": _the_dearest_of_all_kinds,
     "a sensitive name among many": _a_sensitive_name_among_many,
     **{
         f"array of {each}": _array(each)
@@ -106,6 +127,10 @@ JSON: Mapping[str, Callable[[int], bytes]] = {
             *("12345678901234567", "null", "true", '""', '"\u20ac"', '"\U0001f600"', '"\\u003a"'),
             *("[]", "{}", "[[]]", "[0]", '{"a":0}', '{"phone":1}', '{"a":{"b":[]}}'),
         )
+    },
+    **{
+        f"numbers like {each}": _numbers(each)
+        for each in ("#.0", "0.#", "1.#e17", "#e11", "9#e-7", "1#0000000000000")
     },
     **{
         f"object of {each}": _object(each)
