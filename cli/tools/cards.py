@@ -31,6 +31,7 @@ TICKET_FACTS = (
     "account_id",
     "site_id",
     "nte_cents",
+    "sla_problems",
     "updated_at",
 )
 

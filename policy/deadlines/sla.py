@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from holidays.version import __version__ as holidays_version
-
 from policy.canonical import sha256_hex
+from policy.clock.closing_days import days_mark
 from policy.clock.ledger import RunOut, run_out
 from policy.clock.ticket_clock import ClockFacts, TicketClock, clock_of
 from policy.clock.timeline import ALWAYS_OPEN
@@ -98,7 +97,7 @@ def board_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> BoardPlac
 
 def rules_mark(bundle: Bundle) -> int:
     """Return a number that changes with the rules and with the public holidays they go by."""
-    return int(sha256_hex([bundle.sha256, holidays_version])[:15], 16)
+    return int(sha256_hex([bundle.sha256, days_mark()])[:15], 16)
 
 
 def due_of(clock: TicketClock, start: datetime, target_minutes: int) -> Due:
