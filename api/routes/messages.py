@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from starlette.requests import Request
 
 from api.gateway import Gateway, admitted, gateway_of
@@ -117,7 +117,7 @@ def _message_id(request: Request) -> UUID:
         raise ApiError(Code.MESSAGE_NOT_FOUND) from None
 
 
-def _target(body: Mapping[str, Any]) -> UUID:
+def _target(body: JsonValue) -> UUID:
     try:
         return Target.model_validate(body).ticket_id
     except ValidationError:

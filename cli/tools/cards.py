@@ -89,7 +89,7 @@ def cockpit(data: Document) -> RenderableType:
     rows = (
         (
             row["ticket_id"],
-            Text(duration_text(row["sla_timer_remaining_minutes"]), URGENT[row["sla_status"]]),
+            _time_left(row),
             row["priority"],
             row["state"],
             row["incident_type"],
@@ -108,6 +108,15 @@ def cockpit(data: Document) -> RenderableType:
     if selected is not None:
         parts += [ticket_card(selected["ticket"]), timeline(selected["timeline"])]
     return _paged(data, Group(*parts))
+
+
+def _time_left(row: Document) -> Text:
+    """Return what gives a ticket its place: what is left, of its promise where that is more."""
+    promise = row.get("sla_promise")
+    if promise is None:
+        left = duration_text(row["sla_timer_remaining_minutes"])
+        return Text(left, URGENT[row["sla_status"]])
+    return Text(duration_text(promise["remaining_minutes"]), URGENT[promise["status"]])
 
 
 def job_packet(data: Document) -> RenderableType:
