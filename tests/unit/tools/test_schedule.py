@@ -83,7 +83,7 @@ def test_a_confirmation_sends_one_message_whose_key_follows_from_the_transition(
         },
         "message_key": sent.idempotency_key,
     }
-    assert START in body
+    assert body == "Your visit is confirmed: Sat 21 Nov, 1:00-3:00 AM PST."
 
 
 def test_a_message_goes_to_the_customers_telephone() -> None:
