@@ -33,11 +33,7 @@ INSERT INTO messages (tenant_id, ticket_id, direction, channel, to_addr, from_ad
 VALUES ($1, $2, 'INBOUND', 'SMS', $3, $4, $5, jsonb_build_object('provider_message_id', $6::text))
 ON CONFLICT DO NOTHING RETURNING id
 """
-ATTACH = """
-UPDATE messages SET ticket_id = $2
- WHERE id = $1 AND direction = 'INBOUND' AND ticket_id IS NULL
-RETURNING channel, from_addr, body, metadata->>'provider_message_id' AS provider_message_id
-"""
+ATTACH = "SELECT * FROM attach_message($1, $2)"
 ATTACHED_TO = "SELECT ticket_id FROM messages WHERE id = $1 AND direction = 'INBOUND'"
 SENT_MESSAGE = """
 SELECT o.id, t.id AS ticket_id

@@ -84,8 +84,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- As the function of six arguments, which an older worker calls, with the promise.
-CREATE OR REPLACE FUNCTION judge_ticket_queue(
+-- As judge_ticket_queue, which an older worker calls, with the promise.
+CREATE OR REPLACE FUNCTION judge_ticket_place(
     p_ticket uuid, p_changes bigint, p_clock_at timestamptz, p_stands_at timestamptz,
     p_minutes_left int, p_promise_at timestamptz, p_judged_by bigint
 ) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -97,10 +97,8 @@ BEGIN
        AND tenant_id = current_setting('dispatch.tenant', true);
     RETURN FOUND;
 END $$;
-REVOKE ALL ON FUNCTION judge_ticket_queue(uuid, bigint, timestamptz, timestamptz, int, timestamptz, bigint)
-    FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION judge_ticket_queue(uuid, bigint, timestamptz, timestamptz, int, timestamptz, bigint)
-    TO dispatch_app;
+REVOKE ALL ON FUNCTION judge_ticket_place FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION judge_ticket_place TO dispatch_app;
 
 UPDATE ticket_queue q SET promise_at = promise_of(t.state::text, t.created_at, t.scheduled_start)
   FROM tickets t

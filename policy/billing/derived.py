@@ -19,6 +19,8 @@ MINUTES_PER_HOUR = 60
 BASIS_POINTS = 10_000
 LATE_AFTER = timedelta(minutes=15)
 """A check-in that is recorded later than this after the claimed arrival is shown as late."""
+FAST_CLOCK = timedelta(minutes=5)
+"""By so much a telephone may be ahead of us, and its claim still be honest."""
 COMPLETIONS = frozenset({"tech.complete", "closeout.candidate"})
 KEEPS_VISIT = frozenset({None, State.IN_PROGRESS, State.ON_HOLD, State.APPROVAL_REQUIRED})
 """After-states in which a technician who checked in is still on the visit."""
@@ -36,8 +38,10 @@ class CheckIn(Frozen):
 
     @property
     def counted_from(self) -> datetime:
-        """The claimed instant if it is plausible, else the recorded one."""
-        return self.recorded_at if self.doubt or self.claimed_at is None else self.claimed_at
+        """The claimed instant if it is plausible, else the recorded one; never a later one."""
+        if self.doubt or self.claimed_at is None:
+            return self.recorded_at
+        return min(self.claimed_at, self.recorded_at)
 
     @property
     def late(self) -> bool:
@@ -124,7 +128,7 @@ class _Visits:
         return CheckIn(claimed_at=claimed, recorded_at=at, doubt=doubt)
 
     def _doubt(self, claimed: datetime, at: datetime) -> str | None:
-        if claimed > at:
+        if claimed > at + FAST_CLOCK:
             return "claims an arrival in the future"
         if self._dispatched is not None and claimed < self._dispatched:
             return "claims an arrival before the dispatch"

@@ -125,7 +125,7 @@ def test_a_check_in_that_was_sent_late_counts_from_its_claim_and_is_shown_as_lat
 @pytest.mark.parametrize(
     ("claimed", "doubt"),
     [
-        (f"{DAY}T19:00", "in the future"),
+        (f"{DAY}T18:36", "in the future"),
         (f"{DAY}T15:59", "before the dispatch"),
         ("1970-01-01T00:00", "before the dispatch"),
     ],
@@ -134,6 +134,11 @@ def test_an_implausible_claim_counts_from_when_it_was_recorded(claimed: str, dou
     work = work_done(visit(check_in("18:30", claimed), complete("18:45")), OAKLAND)
     assert (work.minutes, work.check_ins[0].late) == (15, False)
     assert doubt in (work.check_ins[0].doubt or "")
+
+
+def test_a_telephone_that_is_a_little_fast_is_believed_and_gains_nothing() -> None:
+    work = work_done(visit(check_in("18:30", f"{DAY}T18:33"), complete("18:45")), OAKLAND)
+    assert (work.minutes, work.check_ins[0].doubt) == (15, None)
 
 
 def test_a_claim_of_another_local_day_than_the_window_is_not_followed() -> None:
