@@ -25,6 +25,7 @@ from api.routes.escalations import escalations
 from api.routes.evidence import evidence_routes
 from api.routes.health import health_routes
 from api.routes.invoice import invoice_routes
+from api.routes.messages import message_routes
 from api.routes.ops import ops_routes
 from api.routes.sms import sms_routes
 from api.routes.tools import tool_routes
@@ -90,6 +91,7 @@ def routes(bundle: Bundle) -> Iterator[Route]:
     yield from ops_routes()
     yield from dossier_routes()
     yield from invoice_routes()
+    yield from message_routes()
     yield from docs_routes(bundle)
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
 from contracts.statements import SET_TENANT
-from policy.model import ActorType, Role
+from policy.delivery.phone import TAIL, digits_of, same_number
+from policy.model import Actor, ActorType, Role
 from policy.rules.bundle import Bundle
 from policy.values import BlankableText, Name, PayloadModel, format_datetime
 from records.audit.appending import Author, Locked, append_event, lock_chain
@@ -17,17 +20,21 @@ ACTOR_ID = "dispatch-sms-webhook"
 INBOUND_TOOL, STATUS_TOOL = "sms.inbound", "sms.status"
 FINAL_STATUSES = ("delivered", "failed", "undelivered")
 
-# The customer's newest open ticket; a sender that is no phone number has no digits.
+# Open tickets whose number may be the sender's, the newest first: whether it is, the end tells not.
+CANDIDATES = """
+SELECT t.id, t.customer_phone, s.country FROM tickets t JOIN sites s ON s.id = t.site_id
+ WHERE t.tenant_id = $1 AND t.customer_phone IS NOT NULL
+   AND strpos(regexp_replace(t.customer_phone, '[^0-9]', '', 'g'), $2) > 0
+   AND t.state NOT IN ('CLOSED', 'CANCELLED')
+ ORDER BY t.created_at DESC, t.id LIMIT 50
+"""
 KEEP = """
 INSERT INTO messages (tenant_id, ticket_id, direction, channel, to_addr, from_addr, body, metadata)
-SELECT $1, (SELECT t.id FROM tickets t
-             WHERE t.tenant_id = $1 AND t.customer_phone IS NOT NULL
-               AND phone_digits(t.customer_phone) = nullif(phone_digits($3), '')
-               AND t.state NOT IN ('CLOSED', 'CANCELLED')
-             ORDER BY t.created_at DESC, t.id LIMIT 1),
-       'INBOUND', 'SMS', $2, $3, $4, jsonb_build_object('provider_message_id', $5::text)
-ON CONFLICT DO NOTHING RETURNING id, ticket_id
+VALUES ($1, $2, 'INBOUND', 'SMS', $3, $4, $5, jsonb_build_object('provider_message_id', $6::text))
+ON CONFLICT DO NOTHING RETURNING id
 """
+ATTACH = "SELECT * FROM attach_message($1, $2)"
+ATTACHED_TO = "SELECT ticket_id FROM messages WHERE id = $1 AND direction = 'INBOUND'"
 SENT_MESSAGE = """
 SELECT o.id, t.id AS ticket_id
   FROM dispatch_outbox o
@@ -45,6 +52,14 @@ UPDATE dispatch_outbox
    AND coalesce(payload->>'provider_status', '') <> ALL ($5::text[])
 RETURNING id
 """
+
+
+class Attached(Enum):
+    """What became of attaching a message."""
+
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    UNKNOWN = "unknown"
 
 
 class InboundSms(PayloadModel):
@@ -74,25 +89,47 @@ class SmsDesk:
 
     async def receive(self, sms: InboundSms) -> UUID | None:
         """Keep a message, on its customer's timeline if a ticket is open; None for a repeat."""
-        values = (sms.recipient, sms.sender, sms.body, sms.provider_message_id)
         async with self._pool.acquire() as conn, conn.transaction():
             await conn.execute(SET_TENANT, self._tenant_id)
-            kept = await conn.fetchrow(KEEP, self._tenant_id, *values)
-            if kept is None:
-                return None
-            if kept["ticket_id"] is not None:
-                locked = await lock_chain(conn, self._tenant_id, kept["ticket_id"])
-                payload = {
-                    "message_id": str(kept["id"]),
-                    "provider_message_id": sms.provider_message_id,
-                    "channel": "SMS",
-                    "direction": "INBOUND",
-                    "from_phone": sms.sender,
-                    "body": sms.body,
-                }
+            ticket_id = await self._ticket_of(conn, sms.sender)
+            values = (sms.recipient, sms.sender, sms.body, sms.provider_message_id)
+            message_id: UUID | None = await conn.fetchval(KEEP, self._tenant_id, ticket_id, *values)
+            if message_id is not None and ticket_id is not None:
+                locked = await lock_chain(conn, self._tenant_id, ticket_id)
+                report = (sms.provider_message_id, "SMS", sms.sender, sms.body)
+                payload = _filed(message_id, *report)
                 await self._record(conn, locked, INBOUND_TOOL, payload)
-        message_id: UUID = kept["id"]
         return message_id
+
+    async def attach(self, message_id: UUID, ticket_id: UUID, actor: Actor) -> Attached:
+        """File a message that fits no ticket with one, as if it had come to it; once.
+
+        The gateway signs for nobody: its row is this service's own, and says who asked for it.
+        """
+        async with self._pool.acquire() as conn, conn.transaction():
+            locked = await lock_chain(conn, self._tenant_id, ticket_id)
+            row = await conn.fetchrow(ATTACH, message_id, ticket_id)
+            if row is None:
+                known = await conn.fetchrow(ATTACHED_TO, message_id)
+                if known is None:
+                    return Attached.UNKNOWN
+                return Attached.HERE if known["ticket_id"] == ticket_id else Attached.ELSEWHERE
+            report = (row["provider_message_id"], row["channel"], row["from_addr"], row["body"])
+            who = actor.model_dump(mode="json", include={"actor_type", "actor_id", "actor_role"})
+            payload = {**_filed(message_id, *report), "attached_by": who}
+            await self._record(conn, locked, INBOUND_TOOL, payload)
+        return Attached.HERE
+
+    async def _ticket_of(self, conn: Connection, sender: str) -> UUID | None:
+        """Return the newest open ticket whose customer has the sender's number."""
+        tail = digits_of(sender)[-TAIL:]
+        if not tail:
+            return None
+        for row in await conn.fetch(CANDIDATES, self._tenant_id, tail):
+            if same_number(sender, row["customer_phone"], row["country"]):
+                ticket_id: UUID = row["id"]
+                return ticket_id
+        return None
 
     async def note_status(self, report: SmsStatus) -> bool:
         """Note what became of a message of ours; return whether there is such a message.
@@ -118,7 +155,7 @@ class SmsDesk:
         return True
 
     async def _record(
-        self, conn: Connection, locked: Locked, tool: str, payload: Mapping[str, str | None]
+        self, conn: Connection, locked: Locked, tool: str, payload: Mapping[str, Any]
     ) -> None:
         author = Author(
             actor_type=ActorType.SERVICE,
@@ -128,3 +165,17 @@ class SmsDesk:
             policy_bundle_sha256=self._bundle.sha256,
         )
         await append_event(conn, locked, author, payload)
+
+
+def _filed(
+    message_id: UUID, provider_message_id: str | None, channel: str, sender: str, body: str
+) -> dict[str, Any]:
+    """Return what a ticket's timeline says of a message that came to it."""
+    return {
+        "message_id": str(message_id),
+        "provider_message_id": provider_message_id,
+        "channel": channel,
+        "direction": "INBOUND",
+        "from_phone": sender,
+        "body": body,
+    }

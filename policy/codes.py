@@ -66,6 +66,8 @@ class Code(StrEnum):
     AUTONOMY_DISABLED = "AUTONOMY_DISABLED"
     QA_VERIFICATION_FAILED = "QA_VERIFICATION_FAILED"
     NTE_EXCEEDED = "NTE_EXCEEDED"
+    MESSAGE_NOT_FOUND = "MESSAGE_NOT_FOUND"
+    MESSAGE_ALREADY_ATTACHED = "MESSAGE_ALREADY_ATTACHED"
     OUTBOX_NOT_FOUND = "OUTBOX_NOT_FOUND"
     OUTBOX_REPLAY_INVALID_STATE = "OUTBOX_REPLAY_INVALID_STATE"
     OUTBOX_CONFLICT = "OUTBOX_CONFLICT"
@@ -193,6 +195,10 @@ _SPECS = {
     Code.QA_VERIFICATION_FAILED: CodeSpec(409, None, "Quality assurance did not pass."),
     Code.NTE_EXCEEDED: CodeSpec(
         409, "policy", "The invoice is above what the customer has allowed."
+    ),
+    Code.MESSAGE_NOT_FOUND: CodeSpec(404, None, "There is no received message with this id."),
+    Code.MESSAGE_ALREADY_ATTACHED: CodeSpec(
+        409, None, "The message belongs to another ticket already."
     ),
     Code.OUTBOX_NOT_FOUND: CodeSpec(404, None, "There is no outbox row with this id."),
     Code.OUTBOX_REPLAY_INVALID_STATE: CodeSpec(

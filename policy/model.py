@@ -126,3 +126,4 @@ class Site(Frozen):
     account_id: UUID
     region: str | None = None
     timezone: str = "UTC"
+    country: str = "US"

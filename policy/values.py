@@ -193,15 +193,15 @@ BlankableText = Annotated[str, Field(strict=True)]
 
 
 class Window(PayloadModel):
-    """A span of time; the end is later than the start."""
+    """A span of time; the end is later than the start, also as it is answered."""
 
     start: DateTime
     end: DateTime
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.end <= self.start:
-            raise ValueError("end must be later than start")
+        if truncate_to_milliseconds(self.end) <= truncate_to_milliseconds(self.start):
+            raise ValueError("end must be later than start, by a millisecond or more")
         return self
 
     def answer(self) -> dict[str, str]:

@@ -138,7 +138,8 @@ class Variables(BaseSettings):
     ops_public: Flag = False
     ops_tenant: str | None = None
     """The tenant whose operators see the metrics and alerts of every tenant."""
-    alert_window_minutes: Natural = 0
+    alert_window_minutes: Natural = 60
+    """How far back alerts count; 0 counts since the start, so that they clear by a restart only."""
     alert_stuck_scheduling_minutes: Natural = 60
     alert_stuck_scheduling_count_threshold: Positive = 5
     alert_completion_rejection_threshold: Positive = 3

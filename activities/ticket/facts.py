@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -19,6 +18,7 @@ from policy.clock.ticket_clock import read_clock
 from policy.deadlines.history import Past
 from policy.deadlines.hold_notes import HoldSnapshot
 from policy.delivery.rows import OutboxRow
+from policy.local_time import Place, place_of
 from policy.model import Site, Ticket
 from policy.ticket.facts import (
     Approval,
@@ -195,10 +195,10 @@ class TicketGathering(Gathering):
 
 
 class Ladders(NamedTuple):
-    """A ticket's ladders so far, its site's zone, and since when its next deadline is known."""
+    """A ticket's ladders so far, where its site is, and since when its next deadline is known."""
 
     past: Past
-    zone: ZoneInfo
+    place: Place
     known_at: datetime | None
 
 
@@ -208,16 +208,9 @@ async def ladders_of(conn: Connection, ticket_id: UUID) -> Ladders:
     if row is None:
         raise LookupError(f"ticket {ticket_id} is gone")
     past = Past.model_validate({"raised": row["raised"], "snoozes": row["snoozes"]})
-    return Ladders(past, _zone(row["timezone"]), row["known_at"])
+    return Ladders(past, place_of(row["timezone"], row["country"]), row["known_at"])
 
 
 def _entry(technician: Technician, row: asyncpg.Record) -> RosterEntry:
     hours = tuple(Hours(*each) for each in row["hours"])
     return RosterEntry.of(technician, row["active_load"], row["overlapping_ticket_ids"], hours)
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("UTC")

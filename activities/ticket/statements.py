@@ -2,13 +2,13 @@
 
 PLACE = """
 SELECT EXISTS (SELECT FROM accounts WHERE id = $1) AS account_exists,
-       s.id, s.account_id, s.region, s.timezone, a.site_id AS asset_site_id,
+       s.id, s.account_id, s.region, s.timezone, s.country, a.site_id AS asset_site_id,
        sla_facts(NULL, $1, $2) AS clock
   FROM (SELECT) one
   LEFT JOIN sites s ON s.id = $2
   LEFT JOIN assets a ON a.id = $3
 """
-SITE = "SELECT id, account_id, region, timezone FROM sites WHERE id = $1"
+SITE = "SELECT id, account_id, region, timezone, country FROM sites WHERE id = $1"
 TECHNICIAN = """
 SELECT t.id, t.name, t.active, t.home_region,
        ARRAY(SELECT skill FROM technician_skills WHERE technician_id = t.id) AS skills,
@@ -24,8 +24,9 @@ APPROVAL = """
 SELECT id, status::text, evidence->>'return_state' AS return_state
   FROM approvals WHERE ticket_id = $1 AND id = $2
 """
+# No more than every reader of JSON reads as it is.
 APPROVED_INCREASE = """
-SELECT coalesce(sum(amount_delta_cents), 0)::bigint FROM approvals
+SELECT least(coalesce(sum(amount_delta_cents), 0), 9007199254740991)::bigint FROM approvals
  WHERE ticket_id = $1 AND status = 'APPROVED' AND approval_type = 'NTE_INCREASE'
 """
 PENDING_APPROVALS = """
@@ -70,7 +71,10 @@ SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_re
        created_at
   FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
 """
-LADDERS = "SELECT * FROM ticket_ladders($1)"
+LADDERS = """
+SELECT l.*, s.country FROM ticket_ladders($1) l
+  LEFT JOIN tickets t ON t.id = $1 LEFT JOIN sites s ON s.id = t.site_id
+"""
 CONTROL = """
 SELECT id, is_paused, created_at FROM autonomy_control_state
  WHERE scope_type = $1 AND upper(incident_type) IS NOT DISTINCT FROM upper($2)

@@ -10,9 +10,11 @@ those that nobody judged since they changed, are found apart (`api/cockpit/stand
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from api.cockpit.standing_clocks import FILTERS, Clocks
+from api.cockpit.branches import AS_PROMISED, AS_SCHEDULED, Part
+from api.cockpit.standing_clocks import Clocks
 from policy.deadlines.sla import MINUTE, rules_mark
 from policy.model import Priority, State
 from policy.reads.cockpit import (
@@ -27,55 +29,6 @@ from policy.reads.cockpit import (
 from policy.rules.bundle import OPEN_STATES, Bundle
 from runtime.postgres.pool import Connection
 
-# Not the deadline, by which rows are ordered: it may lie beyond the last year that is answered.
-_COLUMNS = "rank, ticket_id, state, clock_at, region_weight, newest_first, contract"
-_BRANCH = """
-    (SELECT {rank} AS rank, clock_at + ${target}::interval AS deadline, ticket_id, state, clock_at,
-            region_weight, newest_first, contract
-       FROM ticket_queue
-      WHERE priority = '{priority}' AND ${wanted}::bool
-        AND stands_at IS NULL
-        AND (contract IS NULL OR judged_by = $8 OR judged_by IS NOT NULL AND NOT is_open)
-        AND (${since}::timestamptz IS NULL OR clock_at >= ${since})
-        AND (${until}::timestamptz IS NULL OR clock_at < ${until})
-        {filters} {further}
-      ORDER BY {order} LIMIT $7)
-"""
-_BEHIND = """
-        AND (${weight}::int IS NULL
-             OR (region_weight, newest_first, ticket_id) > (${weight}, $21, $22))
-"""
-_FIRST_OF_BRANCH, _FIRST_WEIGHT = 9, 23
-
-
-def _query(order: str, whole_order: str, further: str = "") -> str:
-    """Return the first $7 rows of all priorities, each found by an index of its own."""
-    branches = []
-    for rank, priority in enumerate(PRIORITIES):
-        place = _FIRST_OF_BRANCH + 4 * rank
-        branches.append(
-            _BRANCH.format(
-                rank=rank,
-                priority=priority.value,
-                target=place,
-                wanted=place + 1,
-                since=place + 2,
-                until=place + 3,
-                filters=FILTERS,
-                further=further.format(weight=_FIRST_WEIGHT + rank),
-                order=order,
-            )
-        )
-    rows = " UNION ALL ".join(branches)
-    return f"SELECT {_COLUMNS} FROM ({rows}) q ORDER BY {whole_order} LIMIT $7"  # noqa: S608
-
-
-EARLIEST = _query("clock_at", "deadline")
-MINUTE_IN_ORDER = _query(
-    "region_weight, newest_first, ticket_id",
-    "rank, region_weight, newest_first, ticket_id",
-    _BEHIND,
-)
 # Read beyond the page, so that its last minute is usually whole.
 MARGIN = 16
 # The values decide which index serves best: plan anew for each call. The database puts the incident
@@ -84,6 +37,9 @@ PREPARE = """
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true),
        (SELECT contract FROM ticket_queue WHERE contract IS NOT NULL
          ORDER BY tenant_id, judged_by LIMIT 1) IS NOT NULL AS has_contracts,
+       (SELECT promise_at FROM ticket_queue
+         WHERE promise_at IS NOT NULL AND stands_at IS NULL AND is_open
+         ORDER BY tenant_id, priority, promise_at LIMIT 1) IS NOT NULL AS has_promises,
        (SELECT array_agg(upper(word)) FROM unnest($1::text[]) word) AS incident_types
 """
 
@@ -110,8 +66,10 @@ class Board:
         self._targets = tuple(bundle.sla.target_minutes[priority] for priority in PRIORITIES)
         self._at = at
         self._ranks = {PRIORITIES.index(each) for each in wanted.priorities or PRIORITIES}
+        self._kept = {PRIORITIES.index(each) for each in bundle.sla.kept_from_creation}
         self._wanted = wanted
         self._values: tuple[object, ...] = ()
+        self._spans: tuple[Span, ...] = ()
 
     async def page(
         self, spans: Sequence[Span], after: Position | None, limit: int
@@ -119,7 +77,10 @@ class Board:
         """Return the first `limit` rows within the spans, behind a position."""
         (prepared,) = await self._conn.fetch(PREPARE, self._wanted.incident_types)
         self._values = (*_values(self._wanted), prepared["incident_types"])
-        rows = await self._running(spans, after, limit)
+        self._spans = tuple(spans)
+        rows = await self._running(AS_SCHEDULED, spans, after, limit)
+        if prepared["has_promises"]:
+            rows += await self._running(AS_PROMISED, [Span(None, None)], after, limit)
         if prepared["has_contracts"]:
             priorities = [PRIORITIES[rank].value for rank in sorted(self._ranks)]
             wanted = (*self._values, limit, priorities)
@@ -128,30 +89,34 @@ class Board:
         return sorted(rows)[:limit]
 
     async def _running(
-        self, spans: Sequence[Span], after: Position | None, limit: int
+        self, part: Part, spans: Sequence[Span], after: Position | None, limit: int
     ) -> list[BoardRow]:
-        """Return the first rows whose clock runs."""
+        """Return the first rows of a part of those whose clock runs."""
         rows: list[BoardRow] = []
         if after is not None:
-            rows = await self._minute(after.remaining_minutes, after, limit)
+            if any(span.holds(after.remaining_minutes) for span in spans):
+                rows = await self._minute(part, after.remaining_minutes, after, limit)
             spans = list(spans_after(spans, after.remaining_minutes))
         for span in spans:
             if len(rows) < limit:
-                rows += await self._earliest(span, limit - len(rows))
+                rows += await self._earliest(part, span, limit - len(rows))
         return rows
 
-    async def _earliest(self, span: Span, limit: int) -> list[BoardRow]:
+    async def _earliest(self, part: Part, span: Span, limit: int) -> list[BoardRow]:
         """Return the first rows of a span."""
-        found = await self._fetch(EARLIEST, span, limit + MARGIN)
+        wanted = self._branches(part, span, self._ranks)
+        found = await self._fetch(part.earliest, limit + MARGIN, wanted)
         if len(found) < limit + MARGIN:
             return found[:limit]
         broken = found[-1].position.remaining_minutes
         if found[limit - 1].position.remaining_minutes < broken:
             return found[:limit]
         whole = [row for row in found if row.position.remaining_minutes < broken]
-        return whole + await self._minute(broken, None, limit - len(whole))
+        return whole + await self._minute(part, broken, None, limit - len(whole))
 
-    async def _minute(self, minute: int, after: Position | None, limit: int) -> list[BoardRow]:
+    async def _minute(
+        self, part: Part, minute: int, after: Position | None, limit: int
+    ) -> list[BoardRow]:
         """Return the first rows of one minute, behind a position."""
         behind: list[object] = [0, UUID(int=0), None, None, None]
         ranks = self._ranks
@@ -159,22 +124,31 @@ class Board:
             ranks = {rank for rank in ranks if rank >= after.priority_rank}
             behind[:2] = [after.newest_first, after.ticket_id]
             behind[2 + after.priority_rank] = after.region_weight
-        return await self._fetch(MINUTE_IN_ORDER, Span(minute, minute + 1), limit, ranks, behind)
+        wanted = self._branches(part, Span(minute, minute + 1), ranks)
+        return await self._fetch(part.minute_in_order, limit, [*wanted, *behind])
 
-    async def _fetch(
-        self,
-        query: str,
-        span: Span,
-        limit: int,
-        ranks: Collection[int] | None = None,
-        further: Sequence[object] = (),
-    ) -> list[BoardRow]:
-        wanted = self._ranks if ranks is None else ranks
+    def _branches(self, part: Part, span: Span, ranks: Collection[int]) -> list[object]:
+        """Return the parameters of the branches, as `Part` says."""
         branches: list[object] = []
         for rank, target in enumerate(self._targets):
-            bounds = (clock_bound(self._at, minute, target) for minute in span)
-            branches += [target * MINUTE, rank in wanted, *bounds]
-        rows = await self._conn.fetch(query, *self._values, limit, self._mark, *branches, *further)
+            is_kept = rank in self._kept
+            if part is AS_SCHEDULED:
+                wanted, extra = rank in ranks, [is_kept]
+            else:
+                wanted, extra = rank in ranks and is_kept, self._bounds(self._spans, target)
+            (bounds,) = zip(*self._bounds([span], target), strict=True)
+            branches += [target * MINUTE, wanted, *bounds, *extra]
+        return branches
+
+    def _bounds(self, spans: Sequence[Span], target: int) -> list[Any]:
+        """Return the first and the last clocks of spans, in two lists; None is no bound."""
+        return [
+            [clock_bound(self._at, minute, target) for minute in minutes]
+            for minutes in zip(*spans, strict=True)
+        ]
+
+    async def _fetch(self, query: str, limit: int, parameters: Sequence[object]) -> list[BoardRow]:
+        rows = await self._conn.fetch(query, *self._values, limit, self._mark, *parameters)
         return sorted(self._row(*row) for row in rows)
 
     def _row(  # noqa: PLR0913, PLR0917  one argument a column
@@ -186,10 +160,11 @@ class Board:
         weight: int,
         newest_first: int,
         contract: str | None,
+        promise_at: datetime | None,
     ) -> BoardRow:
-        minutes = minutes_left(self._at, clock_at, self._targets[rank])
+        minutes = minutes_left(self._at, promise_at or clock_at, self._targets[rank])
         position = Position(minutes, rank, weight, newest_first, ticket_id)
-        return BoardRow(position, state, clock_at, contract)
+        return BoardRow(position, state, clock_at, contract, promise_at=promise_at)
 
 
 def _values(wanted: BoardFilter) -> tuple[object, ...]:

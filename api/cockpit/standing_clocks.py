@@ -115,26 +115,27 @@ class Clocks:
         for record in await self._conn.fetch(TICKETS, list(queued)):
             ticket = Ticket(**{name: record[name] for name in Ticket.model_fields})
             clock = clock_of(self._bundle.sla, ticket, read_clock(record["clock"]))
-            row = self._judged(ticket, board_place(self._bundle, clock, ticket), queued[ticket.id])
-            if _is_within(row.position, spans, after):
+            place = board_place(self._bundle, clock, ticket)
+            row = self._judged(ticket, place, queued[ticket.id])
+            # The status is that of the clock with the window, whatever gives the place.
+            minute = self._left(ticket, place._replace(promise_at=None))
+            inside = any(span.holds(minute) for span in spans)
+            if inside and (after is None or row.position > after):
                 rows.append(row)
         return rows
 
+    def _left(self, ticket: Ticket, place: BoardPlace) -> int:
+        return place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority])
+
     def _judged(self, ticket: Ticket, place: BoardPlace, queued: asyncpg.Record) -> BoardRow:
         position = Position(
-            place.left_at(self._at, self._bundle.sla.target_minutes[ticket.priority]),
+            self._left(ticket, place),
             PRIORITIES.index(ticket.priority),
             queued["region_weight"],
             queued["newest_first"],
             ticket.id,
         )
         state, contract = ticket.state.value, queued["contract"]
-        return BoardRow(position, state, place.clock_at, contract, place.stands_at)
-
-
-def _is_within(position: Position, spans: Sequence[Span], after: Position | None) -> bool:
-    minute = position.remaining_minutes
-    inside = any(
-        (low is None or low <= minute) and (high is None or minute < high) for low, high in spans
-    )
-    return inside and (after is None or position > after)
+        return BoardRow(
+            position, state, place.clock_at, contract, place.stands_at, place.promise_at
+        )

@@ -22,6 +22,7 @@ from api.routes.agents_door import METADATA_PATH
 from api.routes.agents_door import PATH as AGENTS_DOOR
 from policy.codes import Code
 from policy.evidence.variants import Variant
+from policy.reads.parameters import PAGE_LIMIT
 
 _TICKET_CODES = (Code.INVALID_TICKET_ID, Code.FORBIDDEN_SCOPE, Code.TICKET_NOT_FOUND)
 MARKDOWN, PLAIN = "text/markdown", "text/plain"
@@ -67,6 +68,33 @@ def supporting_operations(call_codes: Iterable[Code]) -> Iterator[Operation]:
     yield _dossier()
     yield from _invoices()
     yield from _agents_door()
+    yield from _messages()
+
+
+def _messages() -> Iterator[Operation]:
+    codes = (*IDENTITY, Code.FORBIDDEN_SCOPE, Code.DATABASE_UNAVAILABLE)
+    listed = _guarded(
+        "Received messages that fit no ticket, oldest first",
+        answer(reference("MessageList")),
+        (*codes, Code.INVALID_QUERY),
+        query_parameter("limit", {"type": "integer", "minimum": 1, "maximum": PAGE_LIMIT}),
+        query_parameter("cursor", TEXT),
+    )
+    yield Operation("/messages/unmatched", "get", listed)
+    refusals = (
+        *(Code.INVALID_REQUEST, Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.TICKET_NOT_FOUND),
+        *(Code.MESSAGE_NOT_FOUND, Code.MESSAGE_ALREADY_ATTACHED),
+    )
+    attached = _guarded(
+        "Attach a received message to the ticket it is about",
+        answer(reference("AttachedMessage")),
+        (*codes, *refusals),
+        path_parameter("messageId"),
+    )
+    schema = {"type": "object", "required": ["ticket_id"], "properties": {"ticket_id": TEXT}}
+    body = {"schema": schema, "example": {"ticket_id": EXAMPLE_ID}}
+    content = {**attached, "requestBody": {"content": {JSON: body}}}
+    yield Operation("/messages/{messageId}/attach", "post", content)
 
 
 def _monitoring() -> Iterator[Operation]:

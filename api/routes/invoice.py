@@ -16,15 +16,10 @@ from api.reads.view import own_ticket, reading
 from api.wire.answers import Answer, json_answer
 from api.wire.errors import ApiError, busy
 from api.wire.serving import Route
-from policy.billing.invoice import (
-    ARTIFACT_TYPE,
-    EXPORT_HEADS,
-    derived_bill,
-    export_rows,
-    invoice_document,
-    work_done,
-)
+from policy.billing.derived import derived_bill, work_done
+from policy.billing.invoice import ARTIFACT_TYPE, EXPORT_HEADS, export_rows, invoice_document
 from policy.codes import Code
+from policy.local_time import zone_of
 from policy.model import Actor, Role, Ticket
 from policy.values import parse_date_or_datetime
 from records.dossier.papers import BusyError
@@ -34,12 +29,15 @@ OK = 200
 INVOICE_PATH, EXPORT_PATH = "/tickets/{ticketId}/invoice", "/exports/invoices"
 INVOICE_ROLES = (Role.FINANCE, Role.DISPATCHER, Role.APPROVER, Role.ADMIN, Role.AUDIT)
 EXPORT_ROLES = (Role.FINANCE, Role.ADMIN, Role.AUDIT)
+BYTES = "utf-8-sig"
+"""With a byte order mark: without one, spreadsheets take UTF-8 for their country's code page."""
 CSV, PDF = "text/csv; charset=utf-8", "application/pdf"
 STORED = """
 SELECT artifact_payload FROM closeout_artifacts WHERE ticket_id = $1 AND artifact_type = $2
 """
 PLACE = """
-SELECT name, address1, address2, city, region, postal_code, country FROM sites WHERE id = $1
+SELECT name, address1, address2, city, region, postal_code, country, timezone
+  FROM sites WHERE id = $1
 """
 ACCOUNT = "SELECT name FROM accounts WHERE id = $1"
 EXPORTED = """
@@ -118,9 +116,12 @@ async def _derived(
     gateway: Gateway, conn: Connection, ticket: Ticket, site: dict[str, Any], at: datetime
 ) -> dict[str, Any]:
     """Return the draft that the ticket's record and the prices give."""
-    work, prices = work_done(await timeline_events(conn, ticket.id)), gateway.records.prices
+    work = work_done(await timeline_events(conn, ticket.id), zone_of(site["timezone"]))
+    prices = gateway.records.prices
     bill = derived_bill(prices, ticket, work, site["country"], site["region"])
-    return invoice_document(ticket, bill, at, f"record and price list {prices.version}")
+    source = f"record and price list {prices.version}"
+    check_ins = [each.shape() for each in work.check_ins]
+    return {**invoice_document(ticket, bill, at, source), "check_ins": check_ins}
 
 
 async def _export(request: Request) -> Answer:
@@ -173,7 +174,7 @@ def _csv(invoices: list[dict[str, Any]]) -> bytes:
     writer.writerow(EXPORT_HEADS)
     for invoice in invoices:
         writer.writerows(export_rows(invoice))
-    return text.getvalue().encode()
+    return text.getvalue().encode(BYTES)
 
 
 async def _drawn(gateway: Gateway, draft: Draft) -> bytes:

@@ -1,6 +1,7 @@
 """How answers look in a terminal: a ticket as a card, lists as tables, the rest by its keys."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,8 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from policy.local_time import duration_text, place_of, window_text
 
 Document = Mapping[str, Any]
 URGENT = {"breach": "bold red", "warning": "yellow", "healthy": "green"}
@@ -28,6 +31,7 @@ TICKET_FACTS = (
     "account_id",
     "site_id",
     "nte_cents",
+    "sla_problems",
     "updated_at",
 )
 
@@ -85,7 +89,7 @@ def cockpit(data: Document) -> RenderableType:
     rows = (
         (
             row["ticket_id"],
-            Text(row["sla_timer_remaining"], URGENT[row["sla_status"]]),
+            _time_left(row),
             row["priority"],
             row["state"],
             row["incident_type"],
@@ -106,6 +110,15 @@ def cockpit(data: Document) -> RenderableType:
     return _paged(data, Group(*parts))
 
 
+def _time_left(row: Document) -> Text:
+    """Return what gives a ticket its place: what is left, of its promise where that is more."""
+    promise = row.get("sla_promise")
+    if promise is None:
+        left = duration_text(row["sla_timer_remaining_minutes"])
+        return Text(left, URGENT[row["sla_status"]])
+    return Text(duration_text(promise["remaining_minutes"]), URGENT[promise["status"]])
+
+
 def job_packet(data: Document) -> RenderableType:
     """Return what a technician needs on site."""
     packet = data["packet"]
@@ -123,10 +136,20 @@ def job_packet(data: Document) -> RenderableType:
         "contact": site["onsite_contact"],
         "possible now": ", ".join(enabled),
     }
+    header = {**packet["header"], "scheduled_window": _window(packet)}
     return Group(
-        facts({**packet["header"], **packet["work_scope"], **access}),
+        facts({**header, **packet["work_scope"], **access}),
         table(("required", "by", "done"), done),
     )
+
+
+def _window(packet: Document) -> str | None:
+    """Return when the visit is, by the clocks of its site."""
+    site, window = packet["site_and_access"], packet["header"]["scheduled_window"]
+    if not window["start"] or not window["end"]:
+        return None
+    start, end = (datetime.fromisoformat(window[each]) for each in ("start", "end"))
+    return window_text(start, end, place_of(site["timezone"], site["address"]["country"]))
 
 
 def recommendation(data: Document) -> RenderableType:

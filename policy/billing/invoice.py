@@ -1,14 +1,16 @@
 """The draft invoice: its lines, its totals, and its JSON in the terms of EN 16931 and UBL."""
 
-from collections.abc import Mapping, Sequence
+import math
+import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from typing import Annotated, Any, Self
 
 from pydantic import JsonValue, PlainValidator, WithJsonSchema, model_validator
 
-from policy.billing.price_list import PriceList
 from policy.json_levels import SAFE_INTEGER
 from policy.model import Frozen, Ticket
 from policy.values import Cents, Name, PayloadModel, format_datetime
@@ -19,8 +21,10 @@ PROFORMA = "325"
 """The document type of a pro-forma invoice (UNTDID 1001): a draft demands no payment."""
 MOST_LINES = 500
 MOST_UNITS = 1_000_000
-MINUTES_PER_HOUR = 60
-BASIS_POINTS = 10_000
+FORMULA_SIGNS = frozenset("=+-@\N{MINUS SIGN}")
+LEADING_CONTROLS = frozenset("\t\r\n")
+FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Letters and signs that are drawn as nothing."""
 EXPORT_HEADS = (
     *("ticket_id", "account_id", "site_id", "invoice", "issued_at", "currency", "line", "kind"),
     *("item", "quantity", "unit_code", "unit_price_cents", "amount_cents"),
@@ -45,7 +49,8 @@ def _quantity(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("must be a number")  # noqa: TRY004  pydantic reports ValueError
     number = Decimal(str(value))
-    if not 0 < number <= MOST_UNITS or number != round(number, 3):
+    ours = isinstance(value, Decimal)  # JSON knows no decimals
+    if not 0 < number <= MOST_UNITS or not (ours or number == round(number, 3)):
         raise ValueError("must lie above 0 and up to 1,000,000, with at most three decimals")
     return number
 
@@ -58,7 +63,10 @@ Quantity = Annotated[
 
 
 class Line(PayloadModel):
-    """One line: an amount, or a price and how often; if both are given they must agree."""
+    """One line: a price and how often, or an amount; whatever is given must agree.
+
+    An amount for several without a price tells the price, if there is one in whole cents.
+    """
 
     description: Name
     kind: LineKind = LineKind.OTHER
@@ -70,21 +78,28 @@ class Line(PayloadModel):
     def _priced(self) -> Self:
         if self.unit_price_cents is None and self.amount_cents is None:
             raise ValueError("needs amount_cents, or unit_price_cents with quantity")
-        if self.amount_cents not in (None, self.product()) and self.unit_price_cents is not None:
-            raise ValueError("amount_cents is not quantity times unit_price_cents")
-        if self.charged > SAFE_INTEGER:
+        if self.amount_cents not in {None, self.product}:
+            raise ValueError("amount_cents is not quantity times a price in whole cents")
+        if max(self.charged, self.price) > SAFE_INTEGER:
             raise ValueError("the amount is too large")
         return self
 
     @property
-    def charged(self) -> int:
-        """The line's amount in cents, half a cent rounded up."""
-        return self.amount_cents if self.amount_cents is not None else self.product()
+    def price(self) -> int:
+        """What one costs, in cents."""
+        if self.unit_price_cents is not None:
+            return self.unit_price_cents
+        return half_up(Fraction(self.amount_cents or 0) / Fraction(self.quantity))
 
+    @property
     def product(self) -> int:
-        """Return quantity times price in cents."""
-        exact = self.quantity * (self.unit_price_cents or 0)
-        return int(exact.quantize(Decimal(1), ROUND_HALF_UP))
+        """Quantity times price in cents."""
+        return half_up(Fraction(self.quantity) * self.price)
+
+    @property
+    def charged(self) -> int:
+        """The line's amount in cents."""
+        return self.amount_cents if self.amount_cents is not None else self.product
 
 
 class Bill(Frozen):
@@ -101,6 +116,16 @@ class Bill(Frozen):
     def total_cents(self) -> int:
         """The sum of all lines, tax included."""
         return sum(line.charged for line in self.lines)
+
+
+def half_up(exact: Fraction) -> int:
+    """Return an exact amount in whole units, half a unit rounded up: once, at a line's end."""
+    return math.floor(exact + Fraction(1, 2))
+
+
+def fits(bill: Bill) -> bool:
+    """Return whether every reader of JSON reads the total as it is."""
+    return bill.total_cents <= SAFE_INTEGER
 
 
 def invoice_document(ticket: Ticket, bill: Bill, at: datetime, source: str) -> dict[str, Any]:
@@ -138,93 +163,15 @@ def invoice_document(ticket: Ticket, bill: Bill, at: datetime, source: str) -> d
 
 
 def _line(number: int, line: Line) -> dict[str, JsonValue]:
-    price = line.unit_price_cents if line.unit_price_cents is not None else line.charged
-    quantity = line.quantity if line.unit_price_cents is not None else Decimal(1)
     return {
         "id": str(number),
         "kind": line.kind.value,
         "item_name": line.description,
-        "invoiced_quantity": format(quantity.normalize(), "f"),
+        "invoiced_quantity": format(line.quantity.normalize(), "f"),
         "unit_code": UNIT_CODES.get(line.kind, "C62"),
-        "price_amount_cents": price,
+        "price_amount_cents": line.price,
         "line_extension_amount_cents": line.charged,
     }
-
-
-class OnSite(Frozen):
-    """What the record of a ticket says of the work: minutes on site, and the parts used."""
-
-    minutes: int
-    parts: tuple[Line, ...]
-    parts_unpriced: bool
-
-
-def derived_bill(
-    prices: PriceList, ticket: Ticket, work: OnSite, country: str, region: str | None
-) -> Bill:
-    """Return the lines that the record of a ticket gives: call-out, labour, parts and tax."""
-    step = prices.labour_step_minutes
-    minutes = -(-work.minutes // step) * step
-    lines = []
-    if work.minutes:
-        hours = (Decimal(minutes) / MINUTES_PER_HOUR).quantize(Decimal("0.001"), ROUND_HALF_UP)
-        rate, fee = prices.labour_cents_per_hour, prices.call_out_cents
-        call_out = Line(
-            description="Call-out", kind=LineKind.CALL_OUT, unit_price_cents=fee[ticket.priority]
-        )
-        labour = Line(
-            description=f"Labour on site, {minutes} minutes",
-            kind=LineKind.LABOUR,
-            quantity=hours,
-            unit_price_cents=rate[ticket.priority],
-        )
-        lines += [call_out, labour]
-    lines += work.parts
-    if work.parts_unpriced:
-        lines.append(
-            Line(description="Parts used, to be priced", kind=LineKind.PARTS, amount_cents=0)
-        )
-    points = prices.tax_of(country, region)
-    if points:
-        net = Decimal(sum(line.charged for line in lines))
-        tax = int((net * points / BASIS_POINTS).quantize(Decimal(1), ROUND_HALF_UP))
-        rate_text = format((Decimal(points) / 100).normalize(), "f")
-        name = f"Tax {rate_text} %"
-        lines.append(Line(description=name, kind=LineKind.TAX, amount_cents=tax))
-    return Bill(lines=tuple(lines))
-
-
-def work_done(events: Sequence[Mapping[str, Any]]) -> OnSite:
-    """Return what audit events (V, in order) say of the work on site.
-
-    Time counts while the ticket is IN_PROGRESS: waiting for an approval or on hold it does not.
-    Parts are those that the newest completion lists, as lines; they are optional there.
-    """
-    seconds, since = 0.0, None
-    completion: Mapping[str, Any] = {}
-    for event in events:
-        at, state = datetime.fromisoformat(event["created_at"]), event["after_state"]
-        if since is not None and state not in (None, "IN_PROGRESS"):
-            seconds += (at - since).total_seconds()
-            since = None
-        elif since is None and state == "IN_PROGRESS":
-            since = at
-        if event["tool_name"] in {"tech.complete", "closeout.candidate"}:
-            completion = event["payload"].get("request") or {}
-    parts = _parts(completion.get("parts"))
-    checklist = completion.get("checklist_status")
-    used = isinstance(checklist, dict) and checklist.get("parts_used_or_needed") is True
-    minutes = int(-(-seconds // MINUTES_PER_HOUR))
-    return OnSite(minutes=minutes, parts=parts, parts_unpriced=used and not parts)
-
-
-def _parts(value: object) -> tuple[Line, ...]:
-    """Return the parts of a completion; what is no list of lines, or too long, counts as none."""
-    try:
-        listed = value if isinstance(value, list) and len(value) <= MOST_LINES else []
-        return tuple(Line.model_validate({**part, "kind": LineKind.PARTS}) for part in listed)
-    except (TypeError, ValueError):
-        return ()
 
 
 def export_rows(invoice: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -253,5 +200,14 @@ def export_rows(invoice: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def safe_cell(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    """Return a cell that no spreadsheet takes for a formula, whatever it drops before looking.
+
+    What cannot be seen is passed over, and wide or small forms count as the plain character.
+    """
+    seen = next((each for each in text if not _is_unseen(each)), "")
+    formula = unicodedata.normalize("NFKC", seen)[:1] in FORMULA_SIGNS
+    return f"'{text}" if formula or text[:1] in LEADING_CONTROLS else text
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character)[0] in "CMZ" or character in FILLERS

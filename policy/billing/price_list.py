@@ -4,10 +4,15 @@ import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from policy.model import Frozen, Priority
+
+Rate = Annotated[int, Field(ge=0, le=100_000_000)]
+"""Cents for an hour or a call: at most a million dollars, so that every total can be written."""
+BasisPoints = Annotated[int, Field(ge=0, le=100_000)]
 
 
 class PriceListError(ValueError):
@@ -19,9 +24,9 @@ class PriceList(Frozen):
 
     version: str
     labour_step_minutes: int = Field(ge=1, le=240)
-    labour_cents_per_hour: Mapping[Priority, int]
-    call_out_cents: Mapping[Priority, int]
-    tax_basis_points: Mapping[str, int]
+    labour_cents_per_hour: Mapping[Priority, Rate]
+    call_out_cents: Mapping[Priority, Rate]
+    tax_basis_points: Mapping[str, BasisPoints]
 
     def tax_of(self, country: str, region: str | None) -> int:
         """Return the tax of a site, in hundredths of a percent."""

@@ -4,14 +4,21 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, NamedTuple, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
-import holidays
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from policy.clock.closing_days import closing_days, known_country, known_region
 from policy.model import Frozen
 
 DAY_MINUTES = 24 * 60
@@ -76,24 +83,28 @@ class Region(Frozen):
     country: str
     region: str | None = None
 
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        regions = holidays.list_supported_countries().get(self.country)
-        if regions is None:
-            raise ValueError(f"no public holidays are known of country {self.country}")
-        if self.region is not None and self.region not in regions:
-            raise ValueError(f"country {self.country} has no known region {self.region}")
-        return self
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, written: str) -> str:
+        country = known_country(written)
+        if country is None:
+            raise ValueError(f"no public holidays are known of country {written}")
+        return country
+
+    @field_validator("region")
+    @classmethod
+    def _known_region(cls, written: str | None, info: ValidationInfo) -> str | None:
+        country = info.data.get("country")
+        if country is None or not (written or "").strip():
+            return None
+        region = known_region(country, written or "")
+        if region is None:
+            raise ValueError(f"country {country} has no known region {written}")
+        return region
 
     def days(self, year: int) -> Mapping[date, str]:
-        """Return the public holidays of a year by date, substitute days included."""
-        return _holidays(self.country, self.region, year)
-
-
-@lru_cache(maxsize=4096)
-def _holidays(country: str, region: str | None, year: int) -> Mapping[date, str]:
-    found = holidays.country_holidays(country, subdiv=region, years=year, language="en_US")
-    return dict(found)
+        """Return the days of a year on which the place closes by date, substitutes included."""
+        return closing_days(self.country, self.region, year)
 
 
 class ExceptionDay(Frozen):
@@ -176,12 +187,10 @@ def _kept_holidays(
         return hours.holidays, ()
     if not hours.holidays:
         return None, ()
-    regions = holidays.list_supported_countries().get(country.strip().upper())
-    if regions is None:
+    code, region = known_country(country), (region or "").strip()
+    if code is None:
         return None, (f"no public holidays are known of country {country}: none are kept",)
-    country, region = country.strip().upper(), (region or "").strip() or None
-    known = next((each for each in regions if region and each.upper() == region.upper()), None)
-    if region is None or known is not None:
-        return Region(country=country, region=known), ()
-    problem = f"unknown region {region} of {country}: the holidays of the whole country are kept"
-    return Region(country=country), (problem,)
+    if not region or known_region(code, region) is not None:
+        return Region(country=code, region=region), ()
+    problem = f"unknown region {region} of {code}: the holidays of the whole country are kept"
+    return Region(country=code), (problem,)

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from holidays.version import __version__ as holidays_version
-
 from policy.canonical import sha256_hex
+from policy.clock.closing_days import days_mark
 from policy.clock.ledger import RunOut, run_out
 from policy.clock.ticket_clock import ClockFacts, TicketClock, clock_of
 from policy.clock.timeline import ALWAYS_OPEN
@@ -20,6 +19,15 @@ from policy.values import later
 MINUTE = timedelta(minutes=1)
 MOST_MINUTES = 2**31 - 1
 _INSTANT = timedelta(milliseconds=1)
+WINDOW_STATES = frozenset(
+    {
+        State.SCHEDULE_PROPOSED,
+        State.SCHEDULED,
+        State.PENDING_CUSTOMER_CONFIRMATION,
+        State.DISPATCHED,
+    }
+)
+"""States in which somebody waits for the window of a visit."""
 
 
 class SlaStatus(StrEnum):
@@ -72,33 +80,47 @@ def resolution_due(clock: TicketClock, ticket: Ticket) -> Due:
     return due_of(clock, ticket.scheduled_start or ticket.created_at, target)
 
 
+def promise_due(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> Due | None:
+    """Return until when an urgent ticket was promised, if its window begins only after that."""
+    start = ticket.scheduled_start
+    kept = ticket.priority in bundle.sla.kept_from_creation and ticket.state in WINDOW_STATES
+    if start is None or not kept:
+        return None
+    due = due_of(clock, ticket.created_at, clock.contract.resolution[ticket.priority])
+    return due if due.stands_since is None and due.at < start else None
+
+
 class BoardPlace(NamedTuple):
     """What the queue knows of a clock: see the columns of `ticket_queue`."""
 
     clock_at: datetime
     stands_at: datetime | None
     minutes_left: int | None
+    promise_at: datetime | None
 
     def left_at(self, at: datetime, target_minutes: int) -> int:
         """Return the minutes left at an instant; the standard target is given."""
         if self.stands_at is not None and self.minutes_left is not None and self.stands_at <= at:
             return self.minutes_left
-        return min((self.clock_at - at) // MINUTE + target_minutes, MOST_MINUTES)
+        return min(
+            ((self.promise_at or self.clock_at) - at) // MINUTE + target_minutes, MOST_MINUTES
+        )
 
 
 def board_place(bundle: Bundle, clock: TicketClock, ticket: Ticket) -> BoardPlace:
     """Return where a ticket's clock puts it in the queue."""
     due = resolution_due(clock, ticket)
-    clock_at = due.at - bundle.sla.target_minutes[ticket.priority] * MINUTE
-    left = None
+    target = bundle.sla.target_minutes[ticket.priority] * MINUTE
     if due.stands_since is not None:
         left = min((due.at - due.stands_since) // MINUTE, MOST_MINUTES)
-    return BoardPlace(clock_at, due.stands_since, left)
+        return BoardPlace(due.at - target, due.stands_since, left, None)
+    promise = promise_due(bundle, clock, ticket)
+    return BoardPlace(due.at - target, None, None, promise and promise.at - target)
 
 
 def rules_mark(bundle: Bundle) -> int:
     """Return a number that changes with the rules and with the public holidays they go by."""
-    return int(sha256_hex([bundle.sha256, holidays_version])[:15], 16)
+    return int(sha256_hex([bundle.sha256, days_mark()])[:15], 16)
 
 
 def due_of(clock: TicketClock, start: datetime, target_minutes: int) -> Due:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from policy.canonical import sha256_hex
 from policy.deadlines.history import Escalation, Past
 from policy.deadlines.sla import Deadline
 from policy.delivery.rows import InsertOutbox
+from policy.local_time import Place, moment_text
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from policy.rules.escalation import EscalationRules
@@ -60,20 +60,20 @@ def lateness_ms(step: Step, known_at: datetime | None, now: datetime) -> int:
 
 
 def messages(
-    bundle: Bundle, ticket: Ticket, raised: Escalation, zone: ZoneInfo
+    bundle: Bundle, ticket: Ticket, raised: Escalation, place: Place
 ) -> Iterator[tuple[InsertOutbox, datetime]]:
     """Yield the messages of a step, and when each may be sent: after the quiet hours."""
     rules = bundle.escalation
     ladder = rules.ladders[raised.kind]
     send_at = raised.raised_at
     if ladder.quiet_hours is not None and ticket.priority in ladder.quiet_hours.priorities:
-        send_at = ladder.quiet_hours.over_at(send_at, zone)
+        send_at = ladder.quiet_hours.over_at(send_at, place.zone)
     told: set[tuple[str, str]] = set()
     for notice in ladder.notify:
         for address in rules.addresses(notice):
             if (notice.channel, address) not in told:
                 told.add((notice.channel, address))
-                yield _message(ticket, raised, notice.channel, address), send_at
+                yield _message(ticket, raised, (notice.channel, address), place), send_at
 
 
 def _is_over(rules: EscalationRules, each: Deadline, past: Past) -> bool:
@@ -95,7 +95,10 @@ def _is_over(rules: EscalationRules, each: Deadline, past: Past) -> bool:
     return rearm is None or each.due_at < last + timedelta(minutes=rearm)
 
 
-def _message(ticket: Ticket, due: Escalation, channel: str, address: str) -> InsertOutbox:
+def _message(
+    ticket: Ticket, due: Escalation, recipient: tuple[str, str], place: Place
+) -> InsertOutbox:
+    channel, address = recipient
     event_type = f"ticket.escalation.{channel}"
     due_at = format_datetime(truncate_to_milliseconds(due.due_at))
     said = {"kind": due.kind, "level": due.level, "due_at": due_at}
@@ -107,7 +110,7 @@ def _message(ticket: Ticket, due: Escalation, channel: str, address: str) -> Ins
         "channel": channel.upper(),
         "to": address,
         "body": f"Ticket {ticket.id} ({ticket.priority}, {ticket.state}): {name}, level {due.level}"
-        f", due {due_at}",
+        f", due {moment_text(due.due_at, place)}",
         "event_type": event_type,
         **aggregate,
         "payload": {"reason": event_type, **said},

@@ -40,13 +40,17 @@ class Position(NamedTuple):
 
 
 class BoardRow(NamedTuple):
-    """A ticket in the queue, with what its place there follows from."""
+    """A ticket in the queue, with what its place there follows from.
+
+    `promise_at` is the clock that gives the place where `clock_at`, with the window, does not.
+    """
 
     position: Position
     state: str
     clock_at: datetime
     contract: str | None = None
     stands_at: datetime | None = None
+    promise_at: datetime | None = None
 
 
 class Span(NamedTuple):
@@ -54,6 +58,12 @@ class Span(NamedTuple):
 
     low: int | None
     high: int | None
+
+    def holds(self, minute: int) -> bool:
+        """Return whether a minute lies within."""
+        return (self.low is None or self.low <= minute) and (
+            self.high is None or minute < self.high
+        )
 
 
 def spans_of(bundle: Bundle, statuses: Collection[SlaStatus]) -> list[Span]:
@@ -150,8 +160,25 @@ def board_row(
         "sla_status": sla.status.value,
         "sla_timer_remaining": timer_text(sla.remaining_minutes),
         "sla_delay_attribution": delay_attribution(state),
+        **_promise(bundle, row, priority, at),
         **actions,
     }
+
+
+def _promise(
+    bundle: Bundle, row: BoardRow, priority: Priority, at: datetime
+) -> dict[str, dict[str, Any]]:
+    """Return how the promise stands that a window came too late for, if one did."""
+    if row.promise_at is None:
+        return {}
+    kept = _due(bundle, row._replace(clock_at=row.promise_at), priority)
+    sla = sla_at(bundle, kept, State(row.state), at)
+    shown = {
+        "due_at": instant(sla.deadline_at),
+        "remaining_minutes": sla.remaining_minutes,
+        "status": sla.status.value,
+    }
+    return {"sla_promise": shown}
 
 
 def _due(bundle: Bundle, row: BoardRow, priority: Priority) -> Due:

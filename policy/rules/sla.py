@@ -31,9 +31,13 @@ class SlaContract(Frozen):
 
 
 class SlaRules(Frozen):
-    """The contracts by name, and the warning margin in minutes (contract 5.3)."""
+    """The contracts by name, and the warning margin in minutes (contract 5.3).
+
+    `kept_from_creation` are the priorities of which no window puts off what was promised.
+    """
 
     warning_minutes: int
+    kept_from_creation: tuple[Priority, ...] = ()
     contracts: Mapping[str, SlaContract]
 
     @model_validator(mode="after")

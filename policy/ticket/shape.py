@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from policy.clock.ticket_clock import ClockFacts
-from policy.deadlines.sla import sla_of
+from policy.clock.ticket_clock import ClockFacts, clock_of
+from policy.deadlines.sla import resolution_due, sla_at
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from policy.values import format_datetime, identifier, instant
@@ -15,8 +15,11 @@ def ticket_shape(
 ) -> dict[str, Any]:
     """Return T. `phase` and `escalation_level` are derived for the instant `now`.
 
-    `clock` is what the ticket's SLA clock follows from, None under the standard contract.
+    `clock` is what the ticket's SLA clock follows from, None under the standard contract. What of
+    it could not be followed is told as `sla_problems`.
     """
+    judged_by = clock_of(bundle.sla, ticket, clock)
+    sla = sla_at(bundle, resolution_due(judged_by, ticket), ticket.state, now)
     return {
         "id": str(ticket.id),
         "account_id": str(ticket.account_id),
@@ -45,5 +48,6 @@ def ticket_shape(
         "created_at": format_datetime(ticket.created_at),
         "updated_at": format_datetime(ticket.updated_at),
         "phase": bundle.phase_of[ticket.state],
-        "escalation_level": sla_of(bundle, ticket, now, clock).escalation_level,
+        "escalation_level": sla.escalation_level,
+        **({"sla_problems": list(judged_by.problems)} if judged_by.problems else {}),
     }

@@ -15,7 +15,7 @@ SELECT q.changes, sla_facts(t.id, t.account_id, t.site_id) AS clock, t.*
   FROM ticket_queue q JOIN tickets t ON t.id = q.ticket_id
  WHERE q.ticket_id = $1 AND q.contract IS NOT NULL
 """
-JUDGE = "SELECT judge_ticket_queue($1, $2, $3, $4, $5, $6)"
+JUDGE = "SELECT judge_ticket_place($1, $2, $3, $4, $5, $6, $7)"
 log = structlog.get_logger()
 
 

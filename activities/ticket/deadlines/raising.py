@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import structlog
 
 from activities.ticket.facts import Ladders
 from policy.deadlines.history import Escalation
 from policy.deadlines.steps import Step, lateness_ms, messages
+from policy.local_time import Place
 from policy.model import Ticket
 from policy.rules.bundle import Bundle
 from policy.values import format_datetime
@@ -51,7 +51,7 @@ class Look(NamedTuple):
     """What a look at a ticket found: what is raised, by which detector, when to look again."""
 
     ticket: Ticket
-    zone: ZoneInfo
+    place: Place
     raised: tuple[Escalation, ...]
     detector: str
     next_look: datetime | None
@@ -82,7 +82,7 @@ async def record(conn: Connection, bundle: Bundle, look: Look) -> None:
         details = {"detector": look.detector, "lateness_ms": each.lateness_ms}
         columns = each.model_dump(include={"id", "kind", "level", "due_at", "raised_at"})
         rows.append({**mine, **columns, "details": details})
-        for message, send_at in messages(bundle, ticket, each, look.zone):
+        for message, send_at in messages(bundle, ticket, each, look.place):
             columns = {"tenant_id": ticket.tenant_id, "next_attempt_at": send_at}
             told.append({**message.model_dump(), **columns})
     deadline = {**mine, "due_at": look.next_look, "known_at": look.at}

@@ -79,7 +79,9 @@ async def ring(
     still = open_steps(rules, deadlines(bundle, ticket, since, hold, clock), past)
     left = nearest_of((step.awaited for step in still), now, ahead)
     next_look = None if left is None else left.due_at
-    await record(conn, bundle, Look(opening.ticket, ladders.zone, raised, detector, next_look, now))
+    await record(
+        conn, bundle, Look(opening.ticket, ladders.place, raised, detector, next_look, now)
+    )
     view = ticket_view(bundle, ticket, sla_of(bundle, ticket, now, clock), left)
     late_ms = max((each.lateness_ms for each in raised), default=0)
     return Rung(view, len(due), timedelta(milliseconds=late_ms))

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from policy.billing.invoice import ARTIFACT_TYPE, MOST_LINES, Bill, Line, invoice_document
+from policy.billing.invoice import ARTIFACT_TYPE, MOST_LINES, Bill, Line, fits, invoice_document
 from policy.canonical import sha256_hex
 from policy.codes import Code
 from policy.command.effects import Decision, Denial
+from policy.json_levels import SAFE_INTEGER
 from policy.model import State
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
@@ -15,10 +16,21 @@ from policy.ticket.writes import UpsertArtifact
 from policy.values import PayloadModel, at_most
 
 
+def _payable(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    if not fits(Bill(lines=lines)):
+        raise ValueError(f"the total is above {SAFE_INTEGER} cents")
+    return lines
+
+
 class Payload(PayloadModel):
     """Any object; without `lines` no key has a meaning."""
 
-    lines: Annotated[tuple[Line, ...], Field(max_length=MOST_LINES), at_most(MOST_LINES)] = ()
+    lines: Annotated[
+        tuple[Line, ...],
+        Field(max_length=MOST_LINES),
+        at_most(MOST_LINES),
+        AfterValidator(_payable),
+    ] = ()
 
 
 def decide(case: TicketCase[Payload]) -> Decision:
@@ -36,13 +48,14 @@ def decide(case: TicketCase[Payload]) -> Decision:
 def _excess(case: TicketCase[Payload], bill: Bill) -> Denial | None:
     """Return the denial of a total above what the customer allowed; an NTE of 0 is no limit."""
     nte, approved = case.ticket.nte_cents, case.facts.approved_increase_cents
-    if not nte or bill.total_cents <= nte + approved:
+    limit = min(nte + approved, SAFE_INTEGER)
+    if not nte or bill.total_cents <= limit:
         return None
     details = {
         "total_cents": bill.total_cents,
         "nte_cents": nte,
         "approved_increase_cents": approved,
-        "limit_cents": nte + approved,
+        "limit_cents": limit,
     }
     return Denial(code=Code.NTE_EXCEEDED, details=details)
 

@@ -1,6 +1,7 @@
 """schedule.confirm (contract 7.4)."""
 
 from policy.command.effects import Decision
+from policy.local_time import place_of, window_text
 from policy.model import State
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
@@ -25,7 +26,7 @@ def decide(case: TicketCase[Payload]) -> Decision:
             "scheduled_end": window.answer()["end"],
         },
         key_suffix=f":{ordinal}" if ordinal > 1 else "",
-        body=f"Your visit is confirmed: {window.answer()['start']} to {window.answer()['end']}.",
+        body=f"Your visit is confirmed: {_told(case)}.",
     )
     return case.moved(
         State.SCHEDULED,
@@ -35,4 +36,16 @@ def decide(case: TicketCase[Payload]) -> Decision:
     )
 
 
-TOOL = TicketTool(payload=Payload, decide=decide, needs=frozenset({Need.EARLIER_CONFIRMATIONS}))
+def _told(case: TicketCase[Payload]) -> str:
+    """Return the window as the customer at the site reads it."""
+    site, window = case.facts.site, case.payload
+    if site is None:
+        raise LookupError("a ticket has a site")
+    return window_text(window.start, window.end, place_of(site.timezone, site.country))
+
+
+TOOL = TicketTool(
+    payload=Payload,
+    decide=decide,
+    needs=frozenset({Need.EARLIER_CONFIRMATIONS, Need.SITE}),
+)

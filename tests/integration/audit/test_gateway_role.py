@@ -78,7 +78,8 @@ async def test_the_gateways_role_writes_five_tables_and_deletes_nothing(owner: C
         "messages INSERT",
     ]
     assert [row[0] for row in await owner.fetch(CALLABLE)] == [
-        *("append_event", "command_outcomes", "damaged_ticket_ids", "decided_commands"),
+        *("append_event", "attach_message", "command_outcomes", "damaged_ticket_ids"),
+        "decided_commands",
         *("failed_evidence_checks", "given_up_commands", "idempotency_row", "open_promises"),
         *("proof.late_records", "redaction_key", "resting_ticket_ids", "resting_tickets"),
         *("timer_lateness", "waiting_ticket_ids"),

@@ -235,7 +235,7 @@ async def test_a_verdict_older_than_a_change_is_not_kept(owner: Connection, pool
     await owner.execute(
         ADJUST, row["ticket_id"], datetime(2026, 1, 1, tzinfo=UTC), datetime.now(UTC)
     )
-    keep = "SELECT judge_ticket_queue($1, $2, now(), NULL, NULL, 1)"
+    keep = "SELECT judge_ticket_place($1, $2, now(), NULL, NULL, NULL, 1)"
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT set_config('dispatch.tenant', 'default', true)")
         assert await conn.fetchval(keep, row["ticket_id"], row["changes"]) is False
@@ -253,7 +253,7 @@ async def test_a_stranger_can_neither_read_nor_judge_the_clocks_of_a_tenant(
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute("SELECT set_config('dispatch.tenant', 'other', true)")
         assert await conn.fetchval("SELECT count(*) FROM sla_adjustments") == 0
-        keep = "SELECT judge_ticket_queue($1, $2, now(), NULL, NULL, 1)"
+        keep = "SELECT judge_ticket_place($1, $2, now(), NULL, NULL, NULL, 1)"
         assert await conn.fetchval(keep, row["ticket_id"], row["changes"]) is False
 
 

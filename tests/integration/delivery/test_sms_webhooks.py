@@ -45,8 +45,8 @@ def an_sms(phone: str, body: str = "Come after ten") -> dict[str, str]:
     return {"provider_message_id": str(uuid4()), "from": phone, "to": "+15550199", "body": body}
 
 
-def ticket_of(gateway: TestGateway, phone: str, summary: str) -> str:
-    place = {"account_id": gateway.account_id, "site_id": gateway.site_id}
+def ticket_of(gateway: TestGateway, phone: str, summary: str, site: str | None = None) -> str:
+    place = {"account_id": gateway.account_id, "site_id": site or gateway.site_id}
     who = {"customer_name": "Ada", "contact_phone": phone, "priority": "ROUTINE"}
     sure = {"identity_confidence": 99, "classification_confidence": 99}
     what = {"summary": summary, "incident_type": "DOOR_WONT_LATCH"}
@@ -158,3 +158,76 @@ async def test_what_became_of_a_message_is_noted_once_and_a_final_word_stays(
         if event["tool_name"] == "sms.status"
     ]
     assert noted == ["queued", "delivered"]
+
+
+async def at_site(gateway: TestGateway, country: str) -> str:
+    """Return a site of the gateway's account in a country."""
+    async with gateway.owner() as conn:
+        site = await conn.fetchval(
+            "INSERT INTO sites (account_id, name, address1, city, country)"
+            " VALUES ($1::text::uuid, 'S', '1 Street', 'City', $2) RETURNING id::text",
+            gateway.account_id,
+            country,
+        )
+    return str(site)
+
+
+async def test_a_reply_from_abroad_reaches_the_ticket_that_wrote_the_number_at_home(
+    gateway: TestGateway, desk: httpx.AsyncClient
+) -> None:
+    number = "7700" + "".join(secrets.choice("0123456789") for _ in range(6))
+    ticket = ticket_of(gateway, f"0{number}", "Door", await at_site(gateway, "GB"))
+    elsewhere = ticket_of(gateway, f"0{number}", "Gate")
+    await report(desk, INBOUND, an_sms(f"+44{number}"))
+    assert timeline(gateway, ticket)[-1]["tool_name"] == "sms.inbound"
+    assert timeline(gateway, elsewhere)[-1]["tool_name"] != "sms.inbound"
+
+
+async def test_a_message_that_fits_no_ticket_is_listed_and_attached_once(
+    gateway: TestGateway, desk: httpx.AsyncClient
+) -> None:
+    phone = a_phone()
+    ticket, other = (ticket_of(gateway, a_phone(), each) for each in ("Door one", "Door two"))
+    sent = await report(desk, INBOUND, an_sms(phone, "Which door?"))
+    message = sent.json()["message_id"]
+
+    def listed() -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        cursor: dict[str, str] = {}
+        while True:
+            page = gateway.get("/messages/unmatched", "admin", limit=1, **cursor).json()
+            found |= {each["id"]: each for each in page["messages"]}
+            if page["next_cursor"] is None:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+    def attach(to: str, role: str = "dispatcher", message: str = message) -> tuple[int, str | None]:
+        answer = gateway.http.post(
+            f"/messages/{message}/attach", json={"ticket_id": to}, headers=gateway.as_role(role)
+        )
+        return answer.status_code, answer.json().get("error", {}).get("code")
+
+    row = listed()[message]
+    assert (row["from"], row["body"], row["channel"]) == (phone, "Which door?", "SMS")
+    for role in ("technician", "agent", "customer", "finance"):
+        assert gateway.get("/messages/unmatched", role=role).status_code == 403
+        assert attach(ticket, role) == (403, "FORBIDDEN")
+    assert attach(str(uuid4())) == (404, "TICKET_NOT_FOUND")
+    assert attach("none") == (400, "INVALID_REQUEST")
+    assert attach(ticket, message=str(uuid4())) == (404, "MESSAGE_NOT_FOUND")
+    assert attach(ticket) == attach(ticket) == (200, None)
+    assert attach(other) == (409, "MESSAGE_ALREADY_ATTACHED")
+    assert message not in listed()
+    events = [each for each in timeline(gateway, ticket) if each["tool_name"] == "sms.inbound"]
+    assert len(events) == 1
+    filed = events[0]["payload"]
+    assert (filed["attached_by"]["actor_id"], filed["body"]) == ("dispatcher-1", "Which door?")
+    assert events[0]["payload"]["from_phone"].startswith("redacted:")
+
+
+async def test_whose_accounts_are_limited_sees_no_message_without_a_ticket(
+    gateway: TestGateway,
+) -> None:
+    limited = gateway.as_role("dispatcher", X_Account_Scope=gateway.account_id)
+    answer = gateway.http.get("/messages/unmatched", headers=limited)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN_SCOPE")

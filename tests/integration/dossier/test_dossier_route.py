@@ -1,5 +1,6 @@
 """The routes of dossier and draft invoice: who may have them, and what they are."""
 
+import codecs
 import csv
 from collections.abc import AsyncIterator, Mapping
 from io import StringIO
@@ -27,7 +28,7 @@ PAYERS = {"finance", "dispatcher", "approver", "admin", "audit"}
 ROLES = READERS | PAYERS | {"customer", "ops"}
 KEY = new_key("issuer")
 LINES = [
-    {"kind": "LABOUR", "description": "Labour", "quantity": 2, "unit_price_cents": 11000},
+    {"kind": "LABOUR", "description": "Türschließer", "quantity": 2, "unit_price_cents": 11000},
     {"kind": "TAX", "description": "Tax", "amount_cents": 2000},
 ]
 PASS = {"timestamp": WINDOW["end"], "result": "PASS"}
@@ -153,6 +154,9 @@ async def test_an_invoice_is_drafted_from_the_record_until_lines_are_supplied(
     assert draft["lines_from"].startswith("record")
     kinds = [line["kind"] for line in draft["invoice_lines"]]
     assert kinds == ["CALL_OUT", "LABOUR", "PARTS"]
+    (arrival,) = draft["check_ins"]
+    assert arrival["doubt"] == "claims an arrival in the future"  # as the runner claims it
+    assert arrival["counted_from"] == arrival["recorded_at"]
     for role in sorted(ROLES):
         status = (await get(http, path, role)).status_code
         assert status == (200 if role in PAYERS else 403), role
@@ -163,11 +167,18 @@ async def test_an_invoice_is_drafted_from_the_record_until_lines_are_supplied(
     assert invoice["legal_monetary_total"]["payable_amount_cents"] == 24000
     page = await get(http, path, format="pdf")
     assert (page.headers["content-type"], page.content[:5]) == ("application/pdf", b"%PDF-")
-    rows = list(csv.DictReader(StringIO((await get(http, path, format="csv")).text)))
+    rows = table((await get(http, path, format="csv")).content)
     assert [row["amount_cents"] for row in rows] == ["22000", "2000"]
+    assert rows[0]["item"] == "Türschließer"
     assert (await get(http, path, format="xml")).status_code == 400
     dossier = await get(http, f"/tickets/{ticket}/dossier")
     assert b"invoice.pdf" in dossier.content
+
+
+def table(content: bytes) -> list[dict[str, str]]:
+    """Return the rows of a CSV as a spreadsheet reads them: it knows UTF-8 by its mark only."""
+    assert content.startswith(codecs.BOM_UTF8)
+    return list(csv.DictReader(StringIO(content.decode("utf-8-sig"))))
 
 
 async def test_accounting_gets_what_was_invoiced_without_lines_as_the_record_has_it(
@@ -176,8 +187,8 @@ async def test_accounting_gets_what_was_invoiced_without_lines_as_the_record_has
     ticket = await verified(runner)
 
     async def exported(**params: str) -> list[dict[str, str]]:
-        text = (await get(http, "/exports/invoices", "finance", **params)).text
-        return [row for row in csv.DictReader(StringIO(text)) if row["ticket_id"] == str(ticket)]
+        content = (await get(http, "/exports/invoices", "finance", **params)).content
+        return [row for row in table(content) if row["ticket_id"] == str(ticket)]
 
     assert await exported() == []
     await runner.done("billing.generate_invoice", {}, ticket)
@@ -200,7 +211,7 @@ async def test_accounting_gets_the_drafts_of_a_time_within_its_scope(
     async def exported(role: str = "finance", **params: str) -> list[str]:
         answer = await get(http, "/exports/invoices", role, **params)
         assert answer.is_success, answer.text
-        return [row["ticket_id"] for row in csv.DictReader(StringIO(answer.text))]
+        return [row["ticket_id"] for row in table(answer.content)]
 
     assert await exported() == [str(ticket)] * 2
     span = {"from": "2020-01-01", "to": "2099-01-01"}

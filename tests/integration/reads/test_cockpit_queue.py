@@ -94,11 +94,14 @@ async def walk(
 
 
 def place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Return a row's place by the words of the contract."""
+    """Return a row's place by the words of the contract, where no window breaks a promise."""
     updated = datetime.fromisoformat(row["last_update_at"])
+    status, minutes = row["sla_status"], row["sla_timer_remaining_minutes"]
+    if "sla_promise" in row:
+        status, minutes = row["sla_promise"]["status"], row["sla_promise"]["remaining_minutes"]
     return (
-        ["breach", "warning", "healthy"].index(row["sla_status"]),
-        row["sla_timer_remaining_minutes"],
+        ["breach", "warning", "healthy"].index(status),
+        minutes,
         list(Priority).index(Priority(row["priority"])),
         row["region_weight"],
         -round(updated.timestamp() * 1000),
@@ -168,6 +171,76 @@ async def test_a_visit_at_either_end_of_the_calendar_has_its_place(
     ]
     assert [place(row) for row in rows] == sorted(place(row) for row in rows)
     assert rows[-1]["sla_deadline_at"] == "9999-12-31T23:59:59.999Z"
+
+
+async def scheduled(
+    owner: Connection,
+    priority: Priority,
+    window_in: timedelta | None,
+    contract: str | None = None,
+    state: State = State.SCHEDULED,
+) -> str:
+    """Return a ticket that was created ten minutes ago, with or without a window."""
+    account = await owner.fetchval(
+        "INSERT INTO accounts (name, sla_contract) VALUES ('A', $1) RETURNING id", contract
+    )
+    (site,) = await owner.fetch(SEED_PLACES, account, ["CA"])
+    now = datetime.now(UTC)
+    start = None if window_in is None else now + window_in
+    created = now - timedelta(minutes=10)
+    columns = (account, site["id"], state, priority, "DOOR", None, created, start)
+    return str(await owner.fetchval(SEED, *columns))
+
+
+@pytest.mark.parametrize("contract", [None, "business_hours"])
+async def test_an_emergency_of_tomorrow_stands_above_what_is_less_urgent_and_says_why(
+    owner: Connection, pool: Pool, contract: str | None
+) -> None:
+    tomorrow, soon = timedelta(days=1), timedelta(minutes=20)
+    emergency = await scheduled(owner, Priority.EMERGENCY, tomorrow, contract)
+    urgent = await scheduled(owner, Priority.URGENT, tomorrow, contract)
+    waiting = await scheduled(owner, Priority.URGENT, None, contract, State.TRIAGED)
+    in_time = await scheduled(owner, Priority.EMERGENCY, soon, contract)
+    routine = await scheduled(owner, Priority.ROUTINE, 3 * tomorrow, contract)
+    there = await scheduled(owner, Priority.EMERGENCY, 4 * tomorrow, contract, State.IN_PROGRESS)
+
+    rows = {row["ticket_id"]: row for row in await walk(pool, [], 2)}
+
+    order = list(rows)
+    assert order[:2] == [emergency, in_time]
+    assert set(order[2:4]) == {urgent, waiting}
+    assert order[4:] == [routine, there]
+    put_off = rows[emergency]
+    target = put_off["sla_target_minutes"]
+    assert (put_off["sla_status"], put_off["sla_timer_remaining_minutes"] > 1440) == (
+        "healthy",
+        True,
+    )
+    assert put_off["sla_promise"]["remaining_minutes"] in {target - 10, target - 11}
+    assert [each for each in rows if "sla_promise" in rows[each]] == [
+        each for each in order if each in {emergency, urgent}
+    ]
+    healthy = await walk(pool, [("sla_status", "healthy")], 1)
+    assert [row["ticket_id"] for row in healthy] == [
+        each for each in order if rows[each]["sla_status"] == "healthy"
+    ]
+
+
+async def test_a_visit_that_has_begun_or_was_moved_forward_breaks_no_promise_any_more(
+    owner: Connection, pool: Pool
+) -> None:
+    ticket = await scheduled(owner, Priority.EMERGENCY, timedelta(days=1))
+    for change, expected in (
+        ("state = 'DISPATCHED'", True),
+        ("state = 'IN_PROGRESS'", False),
+        ("state = 'SCHEDULED'", True),
+        ("priority = 'ROUTINE'", False),
+        ("priority = 'URGENT'", True),
+        ("scheduled_start = created_at + interval '2 hours'", False),
+    ):
+        await owner.execute(f"UPDATE tickets SET {change} WHERE id = $1::text::uuid", ticket)  # noqa: S608  our own text
+        (row,) = await walk(pool, [], 1)
+        assert ("sla_promise" in row) is expected, change
 
 
 @pytest.mark.parametrize("incident_type", ["Straße", "ﬁre door", "İz"])

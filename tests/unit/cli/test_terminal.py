@@ -103,3 +103,48 @@ def test_there_is_one_way_to_the_terminal(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call):
             assert ast.unparse(node.func) not in {"print", "typer.echo", "Console", "click.echo"}
+
+
+def in_words(tool: str, data: dict[str, Any]) -> str:
+    terminal = Terminal(width=250)
+    with terminal.capture() as capture:
+        terminal.print(card(tool, data))
+    return capture.get()
+
+
+def test_the_queue_tells_what_is_left_in_days_and_hours_and_of_a_promise_if_there_is_one() -> None:
+    row = {
+        "ticket_id": TICKET["id"],
+        "sla_timer_remaining": "454:46",
+        "sla_timer_remaining_minutes": 27_286,
+        "sla_status": "healthy",
+        "priority": "EMERGENCY",
+        "state": "SCHEDULED",
+        "incident_type": "DOOR",
+        "site": {"name": "North"},
+        "actions": [],
+    }
+    left = in_words("dispatcher.cockpit", {"queue": [row]})
+    assert "18 d 22 h" in left
+    assert "454:46" not in left
+    late = {"due_at": "2026-11-20T12:00:00.000Z", "remaining_minutes": -61, "status": "breach"}
+    assert "-1 h 1 min" in in_words("dispatcher.cockpit", {"queue": [{**row, "sla_promise": late}]})
+
+
+def test_a_technician_reads_the_window_by_the_clocks_of_the_site() -> None:
+    window = {"start": "2030-01-07T16:00:00.000Z", "end": "2030-01-07T18:00:00.000Z"}
+    packet = {
+        "header": {"ticket_id": TICKET["id"], "scheduled_window": window},
+        "work_scope": {"summary": "Door"},
+        "site_and_access": {
+            "site_name": "North",
+            "address": {"city": "Oakland", "country": "US"},
+            "timezone": "America/Los_Angeles",
+            "access_instructions": None,
+            "onsite_contact": None,
+        },
+        "evidence_requirements": {"required_evidence": []},
+        "checklist": {"required_items": []},
+        "actions": [],
+    }
+    assert "Mon 7 Jan, 8:00-10:00 AM PST" in in_words("tech.job_packet", {"packet": packet})

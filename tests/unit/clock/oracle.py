@@ -12,6 +12,8 @@ import holidays
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WORKING = ("working", "working hours")
 MINUTE = timedelta(minutes=1)
+OBSERVED_ONLY = {"Susan B. Anthony Day", "Diwali"}
+"""Holidays of the places that are compared on which nobody closes."""
 
 
 class TickPause(NamedTuple):
@@ -49,6 +51,7 @@ class Oracle:
             local = (self.origin + number * self.tick).astimezone(zone)
             day = local.date()
             holiday = days.get(day) if days is not None else None
+            holiday = None if holiday in OBSERVED_ONLY else holiday
             open_now, rest = hours.get(DAYS[day.weekday()], ()), ("off", "outside hours")
             if day.isoformat() in exceptions:
                 open_now, reason = exceptions[day.isoformat()]

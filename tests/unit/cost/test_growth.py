@@ -16,7 +16,7 @@ from api.identity.dev_headers import identify
 from api.reads.query import Query
 from api.routes.invoice import _csv  # the export as a whole is what counts
 from api.wire.context import read_context, read_trace, read_wait
-from policy.billing.invoice import work_done
+from policy.billing.derived import work_done
 from policy.command.payload import parse_payload
 from policy.command.registry import command_tool
 from policy.dossier.verifier import _Contents, root_of_path

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from policy.deadlines.history import EVERY_KIND, Escalation, Past, Snooze
 from policy.deadlines.sla import Deadline, deadlines
 from policy.deadlines.steps import Step, due_steps, lateness_ms, messages, open_steps
+from policy.local_time import Place
 from policy.model import Priority, State, Ticket
 from policy.rules.bundle import Bundle, BundleError, load_bundle
 from policy.rules.escalation import HOLD_EXPIRY, SLA_KINDS, Ladder, QuietHours
@@ -22,6 +23,7 @@ from tests.unit.payloads import uuid_of
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 LOS_ANGELES = ZoneInfo("America/Los_Angeles")
+OAKLAND = Place(LOS_ANGELES, "US")
 REMINDER = "approval_reminder"
 
 
@@ -171,7 +173,7 @@ def test_lateness_counts_from_when_a_step_could_be_raised() -> None:
 
 def told(rules: Bundle, job: Ticket, kind: str = "sla_warning") -> list[tuple[str, datetime, str]]:
     """Return address, time and key of the messages of one step that is raised at NOW."""
-    sent = messages(rules, job, raised(kind, NOW), LOS_ANGELES)
+    sent = messages(rules, job, raised(kind, NOW), OAKLAND)
     return [(row.payload["to"], at, row.idempotency_key) for row, at in sent]
 
 
@@ -203,9 +205,16 @@ def test_a_message_has_one_key_for_each_step_and_recipient() -> None:
     assert first[2] != second[2]
     assert told(rules, ticket(State.DISPATCHED))[0][2] == first[2]
     assert told(rules, ticket(), "sla_breach")[0][2] != first[2]
-    ((row, _), _) = messages(rules, ticket(), raised("sla_warning", NOW), LOS_ANGELES)
+    ((row, _), _) = messages(rules, ticket(), raised("sla_warning", NOW), OAKLAND)
     assert (row.event_type, row.payload["channel"]) == ("ticket.escalation.sms", "SMS")
     assert row.payload["message_key"] == row.idempotency_key
+
+
+def test_who_is_told_of_a_step_reads_when_it_was_due_by_the_clocks_of_the_site() -> None:
+    rules = installed({"dispatcher": {"sms": ["+15550001"]}})
+    at = datetime(2030, 1, 7, 16, tzinfo=UTC)
+    ((row, _),) = messages(rules, ticket(), raised("sla_warning", at), OAKLAND)
+    assert row.payload["body"].endswith("level 1, due Mon 7 Jan, 8:00 AM PST")
 
 
 def test_who_has_two_roles_is_told_once() -> None:

@@ -8,16 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from policy.billing.derived import OnSite, derived_bill, work_done
 from policy.billing.invoice import (
     EXPORT_HEADS,
     Bill,
     Line,
     LineKind,
-    OnSite,
-    derived_bill,
     export_rows,
     invoice_document,
-    work_done,
 )
 from policy.billing.price_list import PriceList, PriceListError, load_price_list
 from policy.canonical import sha256_hex
@@ -191,7 +189,7 @@ def test_parts_that_nobody_priced_are_listed_without_a_price(parts: object) -> N
         checklist_status={"parts_used_or_needed": True},
     )
     work = work_done([event("09:00", "tech.check_in", "IN_PROGRESS"), done])
-    assert work == OnSite(minutes=60, parts=(), parts_unpriced=True)
+    assert (work.minutes, work.parts, work.parts_unpriced) == (60, (), True)
     lines = derived_bill(PRICES, ticket(), work, "US", "CA").lines
     assert [(line.kind, line.charged) for line in lines] == [
         (LineKind.CALL_OUT, 5_000),

@@ -263,3 +263,8 @@ def test_a_workers_deployment_and_its_build_belong_together() -> None:
     assert (named.worker_deployment_name, named.worker_build_id) == ("dispatch", "1.4.0")
     with pytest.raises(ConfigurationError, match="belong together"):
         load_settings({"DISPATCH_WORKER_DEPLOYMENT_NAME": "dispatch"})
+
+
+def test_alerts_count_over_a_window_unless_somebody_asks_for_all_since_the_start() -> None:
+    assert load_settings({})[0].alert_window_minutes == 60
+    assert load_settings({"DISPATCH_ALERT_WINDOW_MINUTES": "0"})[0].alert_window_minutes == 0

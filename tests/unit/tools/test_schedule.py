@@ -11,6 +11,7 @@ from policy.codes import Code
 from policy.delivery.rows import InsertOutbox
 from policy.model import State
 from policy.ticket.writes import InsertHold
+from policy.values import Window
 from tests.unit.facts_builder import NOW, allowed, denied, hold, judge, ticket
 from tests.unit.payloads import (
     AUDIT,
@@ -54,6 +55,26 @@ def test_a_proposal_has_one_to_fifty_windows(options: object) -> None:
     assert denial.code is Code.INVALID_REQUEST
 
 
+NOTHING = {"start": "2026-11-21T09:00:00.0001Z", "end": "2026-11-21T09:00:00.0005Z"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "payload"),
+    [
+        ("schedule.hold", {"hold_reason": "CUSTOMER_PENDING", "confirmation_window": NOTHING}),
+        ("schedule.confirm", NOTHING),
+        ("schedule.propose", {"options": [WINDOW, NOTHING]}),
+        ("assignment.recommend", {"service_type": "DOOR", "preferred_window": NOTHING}),
+    ],
+)
+def test_a_window_whose_ends_are_answered_alike_is_refused(
+    tool: str, payload: dict[str, Any]
+) -> None:
+    assert denied(judge(tool, payload=payload)).code is Code.INVALID_REQUEST
+    whole = {**NOTHING, "end": "2026-11-21T09:00:00.001Z"}
+    assert Window.model_validate(whole).answer()["end"] == "2026-11-21T09:00:00.001Z"
+
+
 def test_a_confirmation_sends_one_message_whose_key_follows_from_the_transition() -> None:
     fields = {
         "ticket_id": str(TICKET),
@@ -83,7 +104,7 @@ def test_a_confirmation_sends_one_message_whose_key_follows_from_the_transition(
         },
         "message_key": sent.idempotency_key,
     }
-    assert START in body
+    assert body == "Your visit is confirmed: Sat 21 Nov, 1:00-3:00 AM PST."
 
 
 def test_a_message_goes_to_the_customers_telephone() -> None:
