@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.output import DataDir, Exit, failed, settings, tell, tell_facts, tell_json
-from policy.dossier.verifier import BadItemError, read_keys, verify
+from policy.dossier.verifier import BadItemError, in_words, read_keys, verify
 from policy.printable import on_one_line
 from records.audit.signing_keys import public_keys
 from runtime.environment import ConfigurationError
@@ -42,7 +42,7 @@ def verify_dossier(
     if as_json:
         tell_json({"whole": True, **found})
     else:
-        tell_facts(found)
+        tell_facts(in_words(found))
         tell("whole")
 
 
