@@ -7,7 +7,7 @@ import typer
 
 from cli.output import DataDir, Exit, failed, tell, tell_facts, tell_json
 from cli.work import settings
-from policy.dossier.verifier import BadItemError, read_keys, verify
+from policy.dossier.verifier import BadItemError, in_words, read_keys, verify
 from policy.printable import on_one_line
 from records.audit.signing_keys import public_keys
 from runtime.client import DEFAULT_DATA_DIR
@@ -43,7 +43,7 @@ def verify_dossier(
     if as_json:
         tell_json({"whole": True, **found})
     else:
-        tell_facts(found)
+        tell_facts(in_words(found))
         tell("whole")
 
 

@@ -445,6 +445,27 @@ def _hex(text: str) -> bytes:
         return b""
 
 
+def in_words(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `verify` found, for people."""
+    checkpoint = found["checkpoint"]
+    rows, anchored = found["audit_rows"], found["anchored_rows"]
+    items, files = found["evidence_items"], found["evidence_files"]
+    return {
+        "ticket": found["ticket_id"],
+        "state": str(found["state"]).replace("_", " ").lower(),
+        "as of": found["as_of"],
+        "signed by": f"key {found['key_id']}",
+        "audit rows": f"{rows}, of which {anchored} are in the signed log",
+        "checkpoint of the log": (
+            f"number {checkpoint['number']}, SHA-256 {checkpoint['sha256']}"
+            if checkpoint
+            else "none yet: no row is in the signed log"
+        ),
+        "files": f"{found['members']}, every byte of them",
+        "evidence": f"{items} items, of which {files} are here with their bytes",
+    }
+
+
 def read_keys(entries: Sequence[str]) -> dict[str, bytes]:
     """Return the public keys of `id:public:base64` entries; raises ValueError."""
     keys = {}
@@ -473,7 +494,7 @@ def main(arguments: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         print(_shown(str(error)), file=sys.stderr)  # noqa: T201
         return USAGE
-    print("\n".join(_shown(f"{name}: {value}") for name, value in found.items()))  # noqa: T201
+    print("\n".join(_shown(f"{name}: {value}") for name, value in in_words(found).items()))  # noqa: T201
     print("whole")  # noqa: T201
     return WHOLE
 

@@ -16,7 +16,7 @@ from records.audit.signing_keys import SigningKeys, dossier_keys
 from records.dossier.papers import Papers, Turns
 from records.dossier.record import gather
 from records.dossier.thumbnails import pictures
-from runtime.objects.vault import VAULT_FAULTS, TooLargeError, Vault, open_vault
+from runtime.objects.vault import VAULT_FAULTS, TooLargeError, Vault, is_absent, open_vault
 from runtime.postgres.pool import Connection
 from runtime.settings import Settings
 
@@ -24,6 +24,9 @@ MOST_BYTES = 96 * 1024 * 1024
 AT_ONCE, MOST_WAITING = 1, 6
 """What one dossier takes is what all take."""
 SHA256_DIGITS = 64
+ELSEWHERE = "Its bytes are not here: the reference leads to a place that is not ours to read."
+GONE = "Its bytes are not here: there was nothing under the reference when the dossier was made."
+UNREADABLE = "Its bytes are not here: they could not be read when the dossier was made."
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,13 @@ class Dossiers:
         folder = f"{'derived' if redaction else 'evidence'}/{ticket.tenant_id}/{ticket.id}/"
         key = None if self.vault is None else self.vault.key_of(uri)
         if self.vault is None or key is None or not key.startswith(folder):
-            return file._replace(missing="It is kept elsewhere; the reference says where.")
+            return file._replace(missing=ELSEWHERE)
         try:
             content = await self.vault.read(key, version, room)
         except TooLargeError:
             return file._replace(missing="The dossier would be too large with it.")
-        except VAULT_FAULTS:
-            return file._replace(missing="It could not be read when the dossier was made.")
+        except VAULT_FAULTS as fault:
+            return file._replace(missing=GONE if is_absent(fault) else UNREADABLE)
         actual = hashlib.sha256(content).hexdigest()
         if digest is not None and actual != digest:
             return file._replace(missing="What is stored is not what was recorded.")

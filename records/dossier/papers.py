@@ -1,7 +1,8 @@
 """Draws papers, each in a process of its own, and so many of them at a time.
 
 `python -m records.dossier.papers` reads what its parent pickled from standard input and writes the
-PDF. Drawing takes seconds of processor time: in the process that serves, everybody would wait.
+PDF; its working directory is an empty folder that its parent removes. Drawing takes seconds of
+processor time: in the process that serves, everybody would wait.
 """
 
 import asyncio
@@ -10,6 +11,8 @@ import resource
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from policy.dossier.manifest import Record
@@ -75,34 +78,43 @@ class Papers:
 
     async def _drawn(self, paper: str, *parts: Any) -> bytes:  # noqa: ANN401  parts of any paper
         async with self._turns.turn():
-            pipe = asyncio.subprocess.PIPE
-            drawer = await asyncio.create_subprocess_exec(*DRAWER, stdin=pipe, stdout=pipe, env={})
-            try:
-                async with asyncio.timeout(LIMIT_SECONDS):
-                    content, _ = await drawer.communicate(pickle.dumps((paper, parts)))
-            except TimeoutError:
-                raise NotDrawnError(paper) from None
-            finally:
-                if drawer.returncode is None:
-                    drawer.kill()
-                    await drawer.wait()
-        if drawer.returncode != 0 or not content:
-            raise NotDrawnError(paper)
-        return content
+            # Ours to remove: a drawer that is stopped removes nothing.
+            with TemporaryDirectory(prefix="dispatch-paper-") as folder:
+                return await _draw(paper, pickle.dumps((paper, parts)), folder)
+
+
+async def _draw(paper: str, told: bytes, folder: str) -> bytes:
+    pipe = asyncio.subprocess.PIPE
+    drawer = await asyncio.create_subprocess_exec(
+        *DRAWER, stdin=pipe, stdout=pipe, env={}, cwd=folder
+    )
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            content, _ = await drawer.communicate(told)
+    except TimeoutError:
+        raise NotDrawnError(paper) from None
+    finally:
+        if drawer.returncode is None:
+            drawer.kill()
+            await drawer.wait()
+    if drawer.returncode != 0 or not content:
+        raise NotDrawnError(paper)
+    return content
 
 
 def main() -> None:
     """Draw within the limits of a process that serves nothing else."""
     # Here alone: a tenth of the start of a process that never draws.
-    from records.dossier.invoice import render_invoice  # noqa: PLC0415
-    from records.dossier.packet import render_packet  # noqa: PLC0415
+    from records.dossier.invoice import invoice_page  # noqa: PLC0415
+    from records.dossier.packet import packet  # noqa: PLC0415
+    from records.dossier.typesetter import typeset  # noqa: PLC0415
 
     for limit, value in LIMITS.items():
         with suppress(ValueError, OSError):  # not every system knows every limit
             resource.setrlimit(limit, (value, value))
     paper, parts = pickle.load(sys.stdin.buffer)  # noqa: S301  our parent wrote it
-    content = render_packet(*parts) if paper == "packet" else render_invoice(*parts)
-    sys.stdout.buffer.write(content)
+    page = packet(*parts) if paper == "packet" else invoice_page(*parts)
+    sys.stdout.buffer.write(typeset(page, Path.cwd()))
 
 
 if __name__ == "__main__":

@@ -1,61 +1,63 @@
 """The sections of the packet, each from the record alone."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, KeepTogether, Paragraph, Spacer, Table, TableStyle
+from collections.abc import Sequence
 
 from policy.dossier.manifest import Record
-from records.dossier.style import (
-    BAD,
-    BOLD,
-    CODE,
-    GOOD,
-    SMALL,
-    Mark,
-    card,
-    dollars,
-    listing,
-    says,
-    section,
-    side_by_side,
-)
+from records.dossier.page import Block, Fact, cards, heading, listing, note, tiles
+from records.dossier.text import Text, cut, says
 from records.dossier.thumbnails import Picture
 from records.dossier.tiles import is_signature, tile
-from records.dossier.wording import Clock, duration, happened, words
+from records.dossier.wording import (
+    Clock,
+    Story,
+    allowed,
+    approval_kind,
+    decided,
+    dollars,
+    duration,
+    place,
+    words,
+)
 
 ACROSS = 3
+SIGNATURE_MM = 24
 MOST_SPANS = 24
+MOST_REASONS = 40_000
+"""Characters of all reasons for approvals together: two of the longest are shown whole."""
 TARGETS = ("response", "arrival", "resolution")
-OPEN = "#66727f"
+STYLES = {"met": "good", "missed": "bad", "breach": "bad"}
+PROOF = (
+    "This page belongs to an archive that holds the evidence files, every audit row with its"
+    " proof, the decisions and the rules that made them. Anyone can verify all of it offline"
+    " with one Python file and our public key: a single changed byte is found and named."
+)
 
 
-def overview(record: Record, clock: Clock, width: float) -> list[Flowable]:
+def overview(record: Record, clock: Clock) -> list[Block]:
     """Tell what was asked, where, and who came."""
-    ticket, site = record.ticket, record.site
+    ticket = record.ticket
     window = None
     if ticket["scheduled_start"]:
         window = f"{clock.show(ticket['scheduled_start'])} to {clock.show(ticket['scheduled_end'])}"
     work = [
         ("Request", ticket["summary"]),
+        ("Description", ticket["description"]),
         ("Type", words(ticket["incident_type"]) if ticket["incident_type"] else None),
         ("Priority", words(ticket["priority"])),
         ("Appointment", window),
         ("Technician", record.technician),
     ]
-    town = " ".join(filter(None, (site["city"], site["region"], site["postal_code"])))
-    lines = (site["name"], site["address1"], site["address2"], town, site["country"])
-    place = [
-        ("Site", "\n".join(filter(None, lines))),
+    where = [
+        ("Customer", record.account["name"]),
+        ("Site", place(record.site)),
         ("Customer contact", ticket["customer_name"]),
-        ("Not to exceed", dollars(ticket["nte_cents"]) if ticket["nte_cents"] else None),
+        ("Not to exceed", allowed(ticket["nte_cents"], record.approvals)),
         ("Ticket", ticket["id"]),
     ]
-    return [side_by_side(work, place, width)]
+    return [cards(work, where)]
 
 
-def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
+def service_level(record: Record, clock: Clock) -> list[Block]:
     """Tell what was promised, whether it was kept, and how the time was counted."""
     sla = record.sla
     rows = [
@@ -64,158 +66,126 @@ def service_level(record: Record, clock: Clock, width: float) -> list[Flowable]:
             says(duration(target["target_minutes"])),
             says(clock.show(target["due_at"])),
             says(clock.show(target["met_at"])),
-            _verdict(target["status"]),
+            says(words(target["status"]), STYLES.get(target["status"], "open")),
         ]
         for name in TARGETS
         if (target := sla[name]) is not None
     ]
-    heads = ("Target", "Time", "Due", "Met", "Result")
-    parts: list[Flowable] = [listing(heads, rows, _shares(width, 17, 13, 28, 28, 14))]
     counted = ", ".join(
         f"{words(kind).lower()} {duration(minutes)}" for kind, minutes in sla["minutes"].items()
     )
-    parts.append(says(f"Contract {words(sla['contract']).lower()}; time: {counted}.", SMALL))
+    blocks = [
+        heading("Service level"),
+        listing(("Target", "Time", "Due", "Met", "Result"), (17, 13, 27, 27, 16), rows),
+        note(f"Contract {words(sla['contract']).lower()}; time: {counted}."),
+    ]
     if 1 < len(sla["ledger"]) <= MOST_SPANS:
         spans = [
             [
                 says(clock.show(span["start"])),
                 says(clock.show(span["end"])),
                 says(words(span["kind"])),
-                says(words(span["reason"] or ""), SMALL),
+                says(words(span["reason"] or ""), "small"),
             ]
             for span in sla["ledger"]
         ]
-        book = listing(("From", "To", "Clock", "Because"), spans, _shares(width, 28, 28, 16, 28))
-        parts += [Spacer(0, 2 * mm), book]
+        blocks.append(listing(("From", "To", "Clock", "Because"), (28, 28, 16, 28), spans))
     if record.escalations:
         rows = [
             [says(words(each["kind"])), says(each["level"]), says(clock.show(each["raised_at"]))]
             for each in record.escalations
         ]
-        raised = listing(("Escalation", "Level", "Raised"), rows, _shares(width, 50, 15, 35))
-        parts += [Spacer(0, 2 * mm), raised]
-    return section("Service level", *parts)
+        blocks.append(listing(("Escalation", "Level", "Raised"), (50, 15, 35), rows))
+    return blocks
 
 
-def _verdict(status: str) -> Paragraph:
-    colour = {"met": GOOD, "missed": BAD, "breach": BAD}.get(status, OPEN)
-    return Paragraph(f'<font color="{colour}">{words(status)}</font>', BOLD)
-
-
-def timeline(record: Record, clock: Clock, width: float) -> list[Flowable]:
+def timeline(record: Record, clock: Clock) -> list[Block]:
     """Tell what happened, in order; every step of the audit is in the archive."""
+    story = Story(record.approvals)
     rows = [
         [
             says(clock.show(event["created_at"])),
             says(said),
-            says(words(event["actor_role"] or event["actor_type"].lower())),
-            says(words((event["after_state"] or "").lower()), SMALL),
+            says(words(event["actor_role"] or event["actor_type"])),
+            says(words(event["after_state"] or ""), "small"),
         ]
         for event in record.events
-        if (said := happened(event)) is not None
+        if (said := story.happened(event)) is not None
     ]
     heads = ("When", "What happened", "By", "Then")
-    return section("Timeline", listing(heads, rows, _shares(width, 26, 38, 14, 22)))
+    return [heading("Timeline"), listing(heads, (26, 38, 14, 22), rows)]
 
 
-def approvals(record: Record, clock: Clock, width: float) -> list[Flowable]:
-    """Tell what was asked for on the way, and who allowed it."""
+def approvals(record: Record, clock: Clock) -> list[Block]:
+    """Tell what was asked for on the way, by whom, and who allowed it."""
     if not record.approvals:
         return []
+    story = Story(record.approvals)
+    most = max(MOST_REASONS // (2 * len(record.approvals)), 1)
+    rows = []
+    for each in record.approvals:
+        reason, notes = story.reasons(each, record.events)
+        cents = each["amount_delta_cents"]
+        rows.append(
+            [
+                says(f"{clock.show(each['requested_at'])}\nby {each['requested_by']}"),
+                says(approval_kind(each)),
+                says(dollars(cents) if cents else None),
+                says(cut(reason or "-", most)),
+                says("\n".join(filter(None, (decided(each, clock), cut(notes or "", most))))),
+            ]
+        )
+    heads = ("Requested", "What for", "Amount", "Reason", "Decision")
+    return [heading("Approvals"), listing(heads, (23, 14, 13, 25, 25), rows)]
+
+
+def checklist(record: Record) -> list[Block]:
+    """Tell what had to be done and proven."""
     rows = [
         [
-            says(clock.show(each["requested_at"])),
-            says(words(each["approval_type"])),
-            says(dollars(each["amount_delta_cents"]) if each["amount_delta_cents"] else "-"),
-            says(each["reason"]),
-            says(_decided(each)),
+            says("Done" if each["present"] else "Missing", "good" if each["present"] else "bad"),
+            says(words(each["key"])),
+            says(kind, "small"),
         ]
-        for each in record.approvals
-    ]
-    heads = ("Requested", "Kind", "Amount", "Reason", "Decision")
-    return section("Approvals", listing(heads, rows, _shares(width, 24, 14, 13, 27, 22)))
-
-
-def checklist(record: Record, width: float) -> list[Flowable]:
-    """Tell what had to be done and proven."""
-    needed = record.requirements
-    rows = [
-        (each["key"], kind, each["present"])
         for kind, part in (("Work", "required_checklist"), ("Evidence", "required_evidence"))
-        for each in needed[part]
+        for each in record.requirements[part]
     ]
     if not rows:
         return []
-    cells = [
-        [Mark(good=present), says(words(key)), says(kind, SMALL)] for key, kind, present in rows
-    ]
-    return section(
-        "Checklist", listing(("", "Requirement", "Kind"), cells, _shares(width, 6, 74, 20))
-    )
+    heads = ("", "Requirement", "Kind")
+    return [heading("Checklist"), listing(heads, (14, 66, 20), rows)]
 
 
-def evidence(shown: Sequence[Picture], clock: Clock, width: float) -> list[Flowable]:
+def evidence(shown: Sequence[Picture], clock: Clock) -> list[Block]:
     """Show every item with its picture and its fingerprint."""
     if not shown:
         return []
-    side = width / ACROSS
-    tiles: list[Flowable | str] = [tile(each, clock, side - 4 * mm) for each in shown]
-    tiles += [""] * (-len(tiles) % ACROSS)
-    rows = [tiles[at : at + ACROSS] for at in range(0, len(tiles), ACROSS)]
-    table = Table(rows, colWidths=[side] * ACROSS)
-    table.setStyle(
-        TableStyle(
-            [
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LEFTPADDING", (0, 0), (-1, -1), 0),
-                ("RIGHTPADDING", (0, 0), (-1, -1), 4 * mm),
-                ("BOTTOMPADDING", (0, 0), (-1, -1), 3 * mm),
-            ]
-        )
-    )
-    return section("Evidence", table)
+    return [heading("Evidence"), tiles([tile(each, clock) for each in shown], ACROSS)]
 
 
-def signatures(
-    record: Record, shown: Sequence[Picture], clock: Clock, width: float
-) -> list[Flowable]:
+def signatures(record: Record, shown: Sequence[Picture], clock: Clock) -> list[Block]:
     """Show who signed for the work, or tell why nobody did."""
-    signed = [each for each in shown if is_signature(each.file.item)]
+    signed = [tile(each, clock, SIGNATURE_MM) for each in shown if is_signature(each.file.item)]
     reason = (record.completion or {}).get("no_signature_reason")
-    parts: list[Flowable] = [tile(each, clock, width / 2, height=24 * mm) for each in signed]
+    blocks = [tiles(signed, 2)] if signed else []
     if reason:
-        parts.append(card([("No signature was taken, because", reason)], width))
-    if not parts:
-        return []
-    return [KeepTogether(section("Signature", *parts))]
+        blocks.append(cards([("No signature was taken, because", reason)]))
+    return [heading("Signature"), *blocks] if blocks else []
 
 
-def integrity(record: Record, width: float) -> list[Flowable]:
+def integrity(record: Record) -> list[Block]:
     """Tell what makes this dossier provable without us."""
     anchored, checkpoint = len(record.places), record.checkpoint
-    facts: list[tuple[str, object]] = [
+    head: Text = says(record.events[-1]["hash"], "code")
+    facts: list[Fact] = [
         ("Audit rows", f"{len(record.events)}, of which {anchored} are in the signed log"),
-        ("Hash of the newest audit row", says(record.events[-1]["hash"], CODE)),
+        ("Hash of the newest audit row", head),
     ]
     if checkpoint is not None:
         body = checkpoint.checkpoint
         facts += [
             ("Checkpoint", f"number {body.number} over {body.tree_size:,} rows of the log"),
-            ("Root of the log", says(body.root_hash, CODE)),
+            ("Root of the log", says(body.root_hash, "code")),
             ("Key of the checkpoint", body.key_id),
         ]
-    text = (
-        "This page belongs to an archive that holds the evidence files, every audit row with its"
-        " proof, the decisions and the rules that made them. Anyone can verify all of it offline"
-        " with one Python file and our public key: a single changed byte is found and named."
-    )
-    return [KeepTogether(section("Proof", says(text), Spacer(0, 2 * mm), card(facts, width)))]
-
-
-def _decided(approval: Mapping[str, Any]) -> str:
-    status = words(approval["status"].lower())
-    return f"{status} by {approval['decided_by']}" if approval["decided_by"] else status
-
-
-def _shares(width: float, *percent: float) -> list[float]:
-    return [width * each / 100 for each in percent]
+    return [heading("Proof"), note(PROOF, "body"), cards(facts)]

@@ -1,5 +1,6 @@
 """What happened, in words for a customer."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,7 +20,6 @@ SAID: Final = {
     "assignment.dispatch": "Technician dispatched",
     "tech.check_in": "Technician arrived and began work",
     "tech.request_change": "Change of scope requested",
-    "approval.decide": "Request decided",
     "tech.complete": "Work completed",
     "closeout.candidate": "Work reported as complete",
     "qa.verify": "Work verified",
@@ -36,6 +36,8 @@ SAID: Final = {
     "sms.inbound": "Message from the customer",
 }
 
+DECIDED: Final = {"APPROVED": "Approved", "DENIED": "Denied", "CANCELLED": "Withdrawn"}
+KINDS: Final = {"NTE_INCREASE": "Increase of the limit", "PROPOSAL": "Proposal"}
 
 ABBREVIATED: Final = frozenset({"nte", "qa", "sla", "sms"})
 
@@ -53,9 +55,85 @@ def duration(minutes: int) -> str:
     return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)) or "0 min"
 
 
-def happened(event: Event) -> str | None:
-    """Return what an event means to a customer, None for what only machines care about."""
-    return SAID.get(event["tool_name"])
+def dollars(cents: int) -> str:
+    """Return an amount of US dollars."""
+    return f"${cents // 100:,}.{cents % 100:02d}"
+
+
+def place(site: Mapping[str, Any]) -> str:
+    """Return name and address of a site, a line each."""
+    town = " ".join(filter(None, (site["city"], site["region"], site["postal_code"])))
+    lines = (site["name"], site["address1"], site["address2"], town, site["country"])
+    return "\n".join(filter(None, lines))
+
+
+def approval_kind(approval: Mapping[str, Any]) -> str:
+    """Return what an approval is about."""
+    kind: str = approval["approval_type"]
+    return KINDS.get(kind) or words(kind)
+
+
+def allowed(nte_cents: int, approvals: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return what the work may cost, with every increase that was approved; None is no limit."""
+    if not nte_cents:
+        return None
+    more = sum(
+        each["amount_delta_cents"] or 0
+        for each in approvals
+        if each["approval_type"] == "NTE_INCREASE" and each["status"] == "APPROVED"
+    )
+    if not more:
+        return dollars(nte_cents)
+    first = f"{dollars(nte_cents)} at first, {dollars(more)} approved on the way"
+    return f"{dollars(nte_cents + more)}\n{first}"
+
+
+class Story:
+    """Tells events; those of an approval name what it was about, and who decided."""
+
+    def __init__(self, approvals: Sequence[Mapping[str, Any]]) -> None:
+        self._approvals = {each["id"]: each for each in approvals}
+
+    def happened(self, event: Event) -> str | None:
+        """Return what an event means to a customer, None for what only machines care about."""
+        approval = self._approvals.get(str(event["payload"].get("approval_id")))
+        if event["tool_name"] == "approval.decide":
+            verdict = DECIDED.get(str(event["payload"].get("decision")), "Decided")
+            about = "request" if approval is None else self._about(approval)
+            return f"{verdict} by {event['actor_id']}: {about}"
+        said = SAID.get(event["tool_name"])
+        return f"{said}: {self._about(approval)}" if said and approval else said
+
+    def reasons(
+        self, approval: Mapping[str, Any], events: Sequence[Event]
+    ) -> tuple[str | None, str | None]:
+        """Return why an approval was asked for, and what was said when it was decided.
+
+        The approval itself keeps one of the two, the later.
+        """
+        kept: str | None = approval["reason"]
+        asked, notes = kept, None
+        for event in events:
+            payload = event["payload"]
+            if str(payload.get("approval_id")) != approval["id"]:
+                continue
+            if event["tool_name"] == "approval.decide":
+                notes = payload.get("notes")
+            else:
+                asked = (payload.get("request") or {}).get("reason", asked)
+        return asked, notes
+
+    def _about(self, approval: Mapping[str, Any]) -> str:
+        kind, cents = approval_kind(approval).lower(), approval["amount_delta_cents"]
+        return f"{kind} by {dollars(cents)}" if cents else kind
+
+
+def decided(approval: Mapping[str, Any], clock: "Clock") -> str:
+    """Return who decided on an approval, how and when."""
+    status = DECIDED.get(approval["status"]) or words(approval["status"])
+    if not approval["decided_by"]:
+        return status
+    return f"{status} by {approval['decided_by']}, {clock.show(approval['decided_at'])}"
 
 
 class Clock:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the stubs are a development dependency
 LIMIT_SECONDS = 10.0
 UNSUPPORTED = (404, 501)
 TAKEN = ("PreconditionFailed", "412")
+ABSENT = ("NoSuchKey", "NoSuchVersion", "404")
 VAULT_FAULTS = (BotoCoreError, ClientError, OSError)
 """What is raised while the object store is out of reach, or refuses."""
 
@@ -150,6 +151,11 @@ class Vault:
             Version(each["Key"], each["VersionId"], each.get("ETag", "").strip('"'))
             for each in found
         ]
+
+
+def is_absent(fault: Exception) -> bool:
+    """Whether a fault of the vault says that there is no such object."""
+    return isinstance(fault, ClientError) and fault.response["Error"]["Code"] in ABSENT
 
 
 def open_vault(settings: Settings) -> Vault | None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from policy.dossier.verifier import verify
-from records.dossier.builder import Dossiers
+from records.dossier.builder import ELSEWHERE, GONE, Dossiers
 from records.dossier.filing import MOST_DECODING_ATTEMPTS, Filing
 from runtime.objects.vault import Kept, Vault
 from runtime.postgres.pool import Connection, Pool
@@ -85,8 +85,8 @@ async def test_what_cannot_be_read_is_a_reference_and_says_why(
     assert (found["anchored_rows"], found["checkpoint"]) == (0, None)
     items = orjson.loads(members_of(dossier)["evidence.json"])
     assert [item["missing"] for item in items[-3:]] == [
-        "It is kept elsewhere; the reference says where.",
-        "It could not be read when the dossier was made.",
+        ELSEWHERE,
+        GONE,
         "What is stored is not what was recorded.",
     ]
 

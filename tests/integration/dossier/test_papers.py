@@ -4,6 +4,7 @@ import asyncio
 import os
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from policy.billing.invoice import MOST_LINES, Bill, Line, invoice_document
 from records.dossier.papers import DRAWER, BusyError, NotDrawnError, Papers
 from tests.polling import eventually
+from tests.unit.dossier.pages import approval, evidence, record
 from tests.unit.facts_builder import ticket
 
 SITE = {
@@ -32,6 +34,11 @@ def draft(lines: int) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     line = Line(description="Work " * 40, unit_price_cents=100)
     bill = Bill(lines=(line,) * lines)
     return invoice_document(ticket(), bill, datetime.now(UTC), "caller"), SITE, ACCOUNT
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Return what is in a folder."""
+    return list(folder.iterdir())
 
 
 def drawers() -> list[psutil.Process]:
@@ -77,6 +84,25 @@ async def test_who_finds_the_queue_full_is_sent_away_at_once() -> None:
     drawn = [answer for answer in answers if isinstance(answer, bytes)]
     assert (len(drawn), len(refused)) == (2, 5)
     assert await papers.invoice(*parts)  # and the queue is open again
+
+
+@pytest.mark.parametrize("text", ["Line\n" * 1_999, "W" * 10_000, "门无法锁上" * 2_000])
+async def test_the_longest_texts_of_a_ticket_are_drawn_in_both_papers(text: str) -> None:
+    papers = Papers()
+    _, site, account = draft(1)
+    bill = Bill(lines=(Line(description=text[:200].strip(), unit_price_cents=100),))
+    invoice = invoice_document(ticket(summary=text), bill, datetime.now(UTC), "caller")
+    assert await papers.invoice(invoice, site, account)
+    told = record(ticket_summary=text, approvals=[approval(reason=text)])
+    assert await papers.packet(told, [evidence(text.encode())])
+
+
+async def test_a_paper_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert await Papers().invoice(*draft(1))
+    assert left_in(tmp_path) == []
 
 
 async def test_what_cannot_be_drawn_is_said_and_the_next_paper_is_drawn() -> None:

@@ -42,6 +42,7 @@ from policy.rules.bundle import load_bundle
 from policy.sensitive import has_too_many
 from policy.ticket.facts import CompletionContext
 from policy.values import parse_date_or_datetime, parse_datetime, parse_uuid
+from records.dossier.text import says
 from runtime.settings import Settings, load_settings
 from tests.unit.cost import enumerating
 from tests.unit.cost.measuring import growth_fault
@@ -82,8 +83,7 @@ NOT_READERS = {
     "policy.audit.merkle.leaf_hash": "one hash",
     "policy.audit.merkle.node_hash": "one hash",
     "policy.dossier.verifier.is_signed": "one hash and a fixed number of steps",
-    "records.dossier.style.plain": "draws, in a process of its own",
-    "records.dossier.style.says": "draws, in a process of its own",
+    "records.dossier.page.note": "says a text",
     "records.dossier.thumbnails.thumbnail": "decodes within its own limits of size and time",
     "records.evidence.accepting.checksum_of": "reads what our own store says",
 }
@@ -161,6 +161,7 @@ QUERY: Mapping[str, Reads] = {
     "the whole string": lambda text: Query(QueryParams(text)),
 }
 OF_TEXT: Mapping[str, Reads] = {
+    "records.dossier.text.says": says,
     "api.identity.identity.read_role": lambda text: read_role(text, BUNDLE.role_aliases),
     "api.identity.identity.read_actor_type": lambda text: read_actor_type(text, None),  # type: ignore[arg-type]  # only a word is read
     "api.identity.identity.read_ids": read_ids,
