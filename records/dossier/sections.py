@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from policy.dossier.manifest import Record
+from policy.local_time import duration_text
 from records.dossier.page import Block, Fact, cards, heading, listing, note, tiles
 from records.dossier.text import Text, cut, says
 from records.dossier.thumbnails import Picture
@@ -14,7 +15,6 @@ from records.dossier.wording import (
     approval_kind,
     decided,
     dollars,
-    duration,
     place,
     words,
 )
@@ -63,7 +63,7 @@ def service_level(record: Record, clock: Clock) -> list[Block]:
     rows = [
         [
             says(words(name)),
-            says(duration(target["target_minutes"])),
+            says(duration_text(target["target_minutes"])),
             says(clock.show(target["due_at"])),
             says(clock.show(target["met_at"])),
             says(words(target["status"]), STYLES.get(target["status"], "open")),
@@ -72,7 +72,8 @@ def service_level(record: Record, clock: Clock) -> list[Block]:
         if (target := sla[name]) is not None
     ]
     counted = ", ".join(
-        f"{words(kind).lower()} {duration(minutes)}" for kind, minutes in sla["minutes"].items()
+        f"{words(kind).lower()} {duration_text(minutes)}"
+        for kind, minutes in sla["minutes"].items()
     )
     blocks = [
         heading("Service level"),

@@ -49,12 +49,6 @@ def words(name: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-def duration(minutes: int) -> str:
-    """Return a number of minutes as people say it."""
-    hours, minutes = divmod(minutes, 60)
-    return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes)) or "0 min"
-
-
 def dollars(cents: int) -> str:
     """Return an amount of US dollars."""
     return f"${cents // 100:,}.{cents % 100:02d}"
