@@ -46,7 +46,7 @@ COMMANDS = Group(
         ),
         "backup": Imported(
             "cli.backup.commands:backup",
-            "Write the whole database into one file, as it is at one instant.",
+            "Write the whole database to a new file, as of one instant.",
             (
                 "dispatch backup dispatch-$(date +%F).dump",
                 "DISPATCH_DATABASE_URL=postgresql://auditor@db.example/d dispatch backup a.dump",
@@ -54,7 +54,7 @@ COMMANDS = Group(
         ),
         "restore": Imported(
             "cli.backup.commands:restore",
-            "Fill an empty database from a backup, or change nothing.",
+            "Read a backup into an empty database: all of it or nothing.",
             ("DISPATCH_DATABASE_URL=postgresql://owner@db.example/new dispatch restore a.dump",),
         ),
         "demo": Imported(
