@@ -40,7 +40,10 @@ BEGIN
     END LOOP;
 END $do$
 """
-ALLOW_FORKS = "ALTER TABLE audit_events DROP CONSTRAINT audit_events_ticket_id_seq_key"
+ALLOW_FORKS = """
+ALTER TABLE audit_events DROP CONSTRAINT audit_events_ticket_id_seq_key;
+DROP TRIGGER trg_audit_events_unbroken ON audit_events
+"""
 ALLOW_REPEATS = "DROP INDEX idempotency_keys_once"
 NOTHING_DONE: dict[str, Any] = {"ticket": None, "audit": None, "pairs": [], "keep_answer": False}
 
