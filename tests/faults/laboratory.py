@@ -89,8 +89,16 @@ class Lab:
             return []
 
     async def temporal(self) -> Client:
-        """Return a client of the engine, past all cables."""
-        return await connect_temporal(load_settings(self.env)[0])
+        """Return a client of the engine, past all cables; an engine that was killed comes back."""
+        settings, _ = load_settings(self.env)
+
+        async def client() -> Client | None:
+            try:
+                return await connect_temporal(settings)
+            except RuntimeError:
+                return None
+
+        return await eventually(client, within=RECOVERY_SECONDS, every=ROUTING_SECONDS)
 
     async def start(self, part: Part) -> None:
         """Start a part and keep it running."""

@@ -4,6 +4,7 @@ FAULTS_SEED chooses another experiment; `make faults` is the long one.
 """
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -21,6 +22,7 @@ SEED = int(os.environ.get("FAULTS_SEED", "1"))
 SECONDS, BROKEN_SECONDS = 20, 6
 EXPERIMENTS = 4
 """A race need not come about in each: a broken build is caught in one of so many."""
+FAULTS, MUST_HAPPEN = 5, ("commands allowed", "timers fired", "escalations")
 CAUGHT_BY = {
     "dedupe-removed": Law.ONCE,
     "chain-lock-removed": Law.CHAIN,
@@ -34,14 +36,18 @@ async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lab]:
         yield running
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_no_law_is_broken_whatever_goes_wrong(lab: Lab) -> None:
-    report = await experiment(lab, Plan(seed=SEED, seconds=SECONDS, lanes=8))
-    assert report.violations == [], report.text()
-    assert report.figures["commands allowed"] > 0
-    assert report.figures["timers fired"] > 0
-    assert report.figures["escalations"] > 0
-    assert len(report.faults) >= 5
+    """As many experiments are made as a slow machine needs for enough to happen."""
+    happened: Counter[str] = Counter()
+    for number in range(EXPERIMENTS):
+        report = await experiment(lab, Plan(seed=SEED + number, seconds=SECONDS, lanes=8))
+        assert report.violations == [], report.text()
+        happened["faults"] += len(report.faults)
+        happened.update({name: report.figures[name] for name in MUST_HAPPEN})
+        if happened["faults"] >= FAULTS and all(happened[name] for name in MUST_HAPPEN):
+            return
+    pytest.fail(f"too little happened: {happened}")
 
 
 @pytest.mark.timeout(240)
