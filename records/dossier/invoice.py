@@ -1,6 +1,6 @@
 """The draft invoice as a page for people, in the style of the packet."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from policy.billing.invoice import LineKind
@@ -16,7 +16,7 @@ from records.dossier.page import (
     totals,
 )
 from records.dossier.text import Text, says
-from records.dossier.wording import dollars, place, words
+from records.dossier.wording import Clock, dollars, place, words
 
 UNITS = {"HUR": "h", "C62": ""}
 HEADS, SHARES, AMOUNTS = (
@@ -24,6 +24,8 @@ HEADS, SHARES, AMOUNTS = (
     (6, 38, 12, 14, 15, 15),
     3,
 )
+VISIT_HEADS = ("Arrival claimed", "Recorded", "Labour counts from", "Remark")
+VISIT_SHARES = (23, 23, 23, 31)
 
 
 def invoice_page(
@@ -55,11 +57,26 @@ def _blocks(
     sums, tax = invoice["legal_monetary_total"], invoice["tax_total"]
     taxes = [(each["name"], dollars(each["tax_amount_cents"])) for each in tax["tax_subtotals"]]
     yield totals([("Net", dollars(sums["tax_exclusive_amount_cents"])), *taxes, ("Total", payable)])
+    yield from _visits(invoice.get("check_ins", ()), Clock(site["timezone"]))
     derived = " Its lines were derived from the record of the ticket and a price list."
     yield note(
         "This is a draft and demands no payment. Amounts are in US dollars."
         + ("" if invoice["lines_from"] == "caller" else derived)
     )
+
+
+def _visits(check_ins: Sequence[Mapping[str, Any]], clock: Clock) -> Iterator[Block]:
+    """Yield what labour was counted from: each check-in as claimed and as recorded."""
+    if not check_ins:
+        return
+    yield heading("On site")
+    yield listing(VISIT_HEADS, VISIT_SHARES, (_visit(each, clock) for each in check_ins))
+
+
+def _visit(check_in: Mapping[str, Any], clock: Clock) -> list[Text]:
+    instants = (check_in[name] for name in ("claimed_at", "recorded_at", "counted_from"))
+    remark = check_in["doubt"] or ("recorded late" if check_in["late"] else "")
+    return [*(says(clock.show(each), "small") for each in instants), says(remark, "small")]
 
 
 def _line(line: Mapping[str, Any]) -> list[Text]:

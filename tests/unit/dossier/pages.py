@@ -1,6 +1,7 @@
 """Pages of one text, a record of one ticket, and what can be read and seen of them."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
@@ -11,6 +12,7 @@ from typing import Any
 from PIL import Image
 from pypdf import PdfReader
 
+from policy.billing.derived import CheckIn
 from policy.billing.invoice import Bill, Line, invoice_document
 from policy.dossier.manifest import EvidenceFile, Record
 from records.dossier.invoice import invoice_page
@@ -98,10 +100,13 @@ def site(text: str = "Site") -> dict[str, Any]:
     return {**dict.fromkeys(fields, text), "country": "US", "timezone": "America/Los_Angeles"}
 
 
-def invoice(text: str, lines: int = 1, name: str = "Account") -> Page:
+def invoice(
+    text: str, lines: int = 1, name: str = "Account", check_ins: Sequence[CheckIn] = ()
+) -> Page:
     """Return the page of a draft whose note is a text; lines begin with it."""
     bill = Bill(lines=(Line(description=text[:200].strip() or "-", unit_price_cents=100),) * lines)
     draft = invoice_document(ticket(summary=text), bill, datetime.now(UTC), "caller")
+    draft["check_ins"] = [each.shape() for each in check_ins]
     return invoice_page(draft, site(), {"name": name})
 
 

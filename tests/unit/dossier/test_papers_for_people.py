@@ -1,9 +1,11 @@
 """The dossier and the invoice as a customer reads them, with long things beside each other."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from policy.billing.derived import CheckIn
 from policy.dossier.verifier import in_words
 from records.dossier.builder import ELSEWHERE, GONE
 from tests.unit.dossier.pages import (
@@ -84,6 +86,18 @@ def test_a_long_name_stands_beside_a_long_state_and_not_under_it(title: str) -> 
     ]
     assert gaps
     assert bright(sheet, (16, 17, gaps[0], band - 13)) > 0
+
+
+def test_an_invoice_shows_each_arrival_as_it_was_claimed_beside_as_it_was_recorded() -> None:
+    nine = datetime(2030, 1, 7, 17, tzinfo=UTC)
+    five, next_day = nine + timedelta(hours=8), nine + timedelta(days=1)
+    late = CheckIn(claimed_at=nine, recorded_at=five, doubt=None)
+    doubted = CheckIn(claimed_at=next_day, recorded_at=five, doubt="claims an arrival ahead")
+    shown = flat(read(pdf(invoice("Work", check_ins=[late, doubted]))))
+    assert "Jan 7, 2030 09:00 PST Jan 7, 2030 17:00 PST Jan 7, 2030 09:00 PST" in shown
+    assert "Jan 8, 2030 09:00 PST Jan 7, 2030 17:00 PST Jan 7, 2030 17:00 PST" in shown
+    assert "recorded late" in shown
+    assert "claims an arrival ahead" in shown
 
 
 def test_a_text_file_of_two_hundred_lines_stays_in_its_tile() -> None:
