@@ -15,13 +15,19 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from importlib import import_module
+from typing import IO, Any
 
 from PIL import ExifTags, Image, ImageOps
 
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/heic": "HEIF"}
 QUALITY = 80
 COORDINATE_DIGITS = 6
+MODULES = (
+    *("BmpImagePlugin", "GifImagePlugin", "PpmImagePlugin"),  # which Pillow always loads
+    *("JpegImagePlugin", "MpoImagePlugin", "PngImagePlugin", "WebPImagePlugin"),
+    "TiffImagePlugin",  # reads EXIF
+)
 CPU_SECONDS = 10
 """For one image."""
 MEMORY_BYTES = 512 << 20
@@ -36,32 +42,47 @@ LIMITS = {
 def main() -> None:
     """Decode within the limits of a process that serves nothing else."""
     max_pixels, thumbnail_pixels = map(int, sys.argv[1:])
+    _load()
     for limit, value in LIMITS.items():
         with suppress(ValueError, OSError):  # not every system knows every limit
             resource.setrlimit(limit, (value, value))
     warnings.simplefilter("ignore")  # of huge images, which are not decoded
-    with suppress(ImportError):
-        _register_heif()
     out = sys.stdout.buffer
     while head := sys.stdin.buffer.readline():
         content_type, size_bytes = head.split()
         content = io.BytesIO(sys.stdin.buffer.read(int(size_bytes)))
         _limit_cpu()
-        size_bytes, thumbnail = 0, b""
-        # An image that cannot be read has no thumbnail, and the next one is read all the same.
-        with (
-            suppress(Exception),
-            Image.open(content, formats=[FORMATS[content_type.decode()]]) as image,
-        ):
-            out.write(json.dumps(_seen(image)).encode())
-            out.flush()  # whatever comes of the rest
-            if _is_small(image, max_pixels, thumbnail_pixels):
-                thumbnail = _thumbnail(image, thumbnail_pixels)
-                size_bytes = len(thumbnail)
-            else:
-                size_bytes = -1
-        out.write(b"\n%d\n%s" % (size_bytes, thumbnail))
+        size, thumbnail = _shown(content, content_type.decode(), max_pixels, thumbnail_pixels)
+        out.write(b"\n%d\n%s" % (size, thumbnail))
         out.flush()
+
+
+def _load() -> None:
+    """Load what images need while nothing is limited: without .pyc files it is compiled first."""
+    for name in MODULES:
+        import_module(f"PIL.{name}")
+    with suppress(ImportError):
+        _register_heif()
+
+
+def _shown(
+    content: IO[bytes], content_type: str, max_pixels: int, thumbnail_pixels: int
+) -> tuple[int, bytes]:
+    """Write what an image shows; return its thumbnail. Nothing of it is held afterwards."""
+    # An image that cannot be read has no thumbnail, and the next one is read all the same.
+    with suppress(Exception), Image.open(content, formats=[FORMATS[content_type]]) as image:
+        seen: dict[str, Any] = {"image": {"width": image.width, "height": image.height}}
+        is_small = _is_small(image, max_pixels, thumbnail_pixels)
+        with suppress(Exception):
+            # To ask a PNG itself decodes it, since its metadata may follow its pixels.
+            seen |= _taken(image.getexif() if is_small else Image.Image.getexif(image))
+        sys.stdout.buffer.write(json.dumps(seen).encode())
+        sys.stdout.buffer.flush()  # whatever comes of the rest
+        if not is_small:
+            return -1, b""
+        thumbnail = _thumbnail(image, thumbnail_pixels)
+        return len(thumbnail), thumbnail
+    return 0, b""
 
 
 def _limit_cpu() -> None:
@@ -76,13 +97,6 @@ def _register_heif() -> None:
     from pillow_heif import register_heif_opener  # noqa: PLC0415
 
     register_heif_opener(decode_threads=1, depth_images=False, aux_images=False)
-
-
-def _seen(image: Image.Image) -> dict[str, Any]:
-    seen: dict[str, Any] = {"image": {"width": image.width, "height": image.height}}
-    with suppress(Exception):
-        seen |= _taken(image.getexif())
-    return seen
 
 
 def _is_small(image: Image.Image, max_pixels: int, thumbnail_pixels: int) -> bool:

@@ -250,6 +250,16 @@ def test_pictures_that_unfold_to_a_gigabyte_are_named_and_not_decoded() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
 
 
+def test_pictures_are_shown_where_no_bytecode_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container with a read-only root, whose decoder compiles what it loads."""
+    uncompiled = (sys.executable, "-BXpycache_prefix=/nowhere", *inspection.DECODER[1:])
+    monkeypatch.setattr(inspection, "DECODER", uncompiled)
+    shown = [photo(8, 8, kind) for kind in ("JPEG", "PNG", "WEBP", "HEIF")]
+    assert [each.small is not None for each in in_the_packet(PLANE, PLANE, *shown)] == (
+        [False] * 2 + [True] * len(shown)
+    )
+
+
 def test_the_largest_picture_that_is_decoded_stays_within_the_limit() -> None:
     assert RULES.max_pixels == 40_000_000
     written = io.BytesIO()
