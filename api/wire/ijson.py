@@ -11,10 +11,11 @@ from policy.json_levels import CONTAINERS, SAFE_INTEGER, Level, levels, may_be_u
 MAX_DEPTH: Final = 100
 MAX_NAME: Final = 1000
 MAX_MEMBERS: Final = 200_000
-MAX_DEAR: Final = 5_000
+MAX_NAMED: Final = 50_000
+MAX_DEAR: Final = 10_000
 """How deep values may be nested, how long member names may be in characters, how many members and
-elements there may be in all, and how many that cost most: objects and arrays that are not empty,
-and numbers that are no integers of up to 2^53-1."""
+elements there may be in all, how many members of objects, and how many that cost most: objects and
+arrays that are not empty, and numbers that are no integers of up to 2^53-1."""
 
 
 def parse_body(raw: bytes) -> JsonValue:
@@ -69,6 +70,8 @@ def _check_extent(value: JsonValue, *, unsafe: bool) -> int:
         nested -= not level.kinds.isdisjoint(CONTAINERS)
         if room < 0:
             raise InvalidJsonError(f"Not valid here: more than {MAX_MEMBERS} members and elements.")
+        if named > MAX_NAMED:
+            raise InvalidJsonError(f"Not valid here: more than {MAX_NAMED} members with a name.")
         if dear < 0:
             dearest = "objects, arrays and numbers that are no integers of up to 2^53-1"
             raise InvalidJsonError(f"Not valid here: more than {MAX_DEAR} {dearest}.")

@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 import rfc8785
 from hypothesis import given
@@ -96,6 +97,11 @@ def test_what_is_not_i_json_is_refused(raw: bytes) -> None:
     assert (caught.value.code, caught.value.status) == (Code.INVALID_JSON, 400)
 
 
+def named(count: int) -> bytes:
+    """Return an object of so many members."""
+    return orjson.dumps({f"{number:x}": 0 for number in range(count)})
+
+
 @pytest.mark.parametrize("raw", [b"[" * 100 + b"]" * 100, b"[" + b"[]," * 500 + b"[]]"])
 def test_a_hundred_levels_are_accepted(raw: bytes) -> None:
     assert parse_json(raw) == json.loads(raw)
@@ -108,9 +114,10 @@ def test_a_hundred_levels_are_accepted(raw: bytes) -> None:
         (b'{"%s":1}' % ("\u00e9" * 1000).encode(), b'[{"%s":1}]' % (b"n" * 1001)),
         (b"[%s0]" % (b"0," * 199_999), b"[%s0]" % (b"0," * 200_000)),
         (b"[%s[]]" % (b"[]," * 199_999), b'{"a":[%s[]]}' % (b"[]," * 199_999)),
-        (b"[%s[0]]" % (b"[0]," * 4_998), b"[%s[0]]" % (b'{"":0},' * 4_999)),
-        (b"[%s9007199254740991]" % (b"0.5," * 4_999), b"[%s1e9]" % (b"0.5," * 4_999)),
-        (b"[%s9007199254740992]" % (b"1.0," * 4_998), b"[%s0]" % (b"9007199254740992," * 5_000)),
+        (b"[%s[0]]" % (b"[0]," * 9_998), b"[%s[0]]" % (b'{"":0},' * 9_999)),
+        (b"[%s9007199254740991]" % (b"0.5," * 9_999), b"[%s1e9]" % (b"0.5," * 9_999)),
+        (b"[%s9007199254740992]" % (b"1.0," * 9_998), b"[%s0]" % (b"9007199254740992," * 10_000)),
+        (named(50_000), named(50_001)),
     ],
 )
 def test_names_and_the_numbers_of_members_and_of_what_has_any_are_limited(

@@ -1,8 +1,11 @@
 """Hostile texts and JSON of any size: what makes a careless reader slow."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 
+NAMES, DEAR = 49_000, 9_900
+"""A little less than a body may have: members with a name, and what costs most."""
 UNITS = (
     *("a", "0", " ", "\t", '"', "\\", '\\"', "'", "-", "_", ",", ";", "=", ".", "@", "/", "%", "&"),
     *(
@@ -65,11 +68,11 @@ def _inner(element: str) -> int:
 
 
 def _object(member: str) -> Callable[[int], bytes]:
-    """Return what makes an object; `#` in the member is its number."""
+    """Return what makes an object of no more names than are legal; `#` is a member's number."""
 
     def make(size: int) -> bytes:
         members: list[str] = []
-        while size > 0:
+        while size > 0 and len(members) < NAMES // member.count('":'):
             members.append(member.replace("#", f"{len(members):x}"))
             size -= len(members[-1].encode()) + 1
         return ("{" + ",".join(members) + "}").encode()
@@ -108,11 +111,19 @@ def _a_sensitive_name_among_many(size: int) -> bytes:
 
 
 def _the_dearest_of_all_kinds(size: int) -> bytes:
-    few = min(size // 800, 1_200)
+    few = min(size // 400, DEAR // 4)
     numbers = _numbers("1.#e17")(14 * few)[5:-1]
     objects = _array('{"b":{"c":[]}}')(15 * few)[5:-1]
-    rest = _object('"\u20ac#":0')(size - len(numbers) - len(objects) - 40)
+    left = min(size - len(numbers) - len(objects) - 40, 12 * (NAMES - 2 * few))
+    rest = _object('"\u20ac#":0')(left)
     return b'{"phone":1,"a":%s,"b":%s,' % (numbers, objects) + rest[1:]
+
+
+def _as_many_as_may_be(element: str) -> Callable[[int], bytes]:
+    """Return what makes an array of as many dear elements as are legal."""
+    dear = len(re.findall(r"[\[{](?![\]}])", element)) or 1
+    make = _array(element)
+    return lambda size: make(min(size, DEAR // dear * (len(element) + 1)))
 
 
 JSON: Mapping[str, Callable[[int], bytes]] = {
@@ -127,6 +138,10 @@ JSON: Mapping[str, Callable[[int], bytes]] = {
             *("12345678901234567", "null", "true", '""', '"\u20ac"', '"\U0001f600"', '"\\u003a"'),
             *("[]", "{}", "[[]]", "[0]", '{"a":0}', '{"phone":1}', '{"a":{"b":[]}}'),
         )
+    },
+    **{
+        f"as many {each} as may be": _as_many_as_may_be(each)
+        for each in ("0.5", "1e300", "[[]]", "[0]", '{"a":0}', '{"a":{"b":[]}}')
     },
     **{
         f"numbers like {each}": _numbers(each)
