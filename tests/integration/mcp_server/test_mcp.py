@@ -61,7 +61,7 @@ async def test_the_tools_are_the_toolset(gateway: TestGateway, mode: str) -> Non
         status = await done(client, "dispatch_contract_status")
 
     assert {tool.name for tool in listed} == set(map(alias, load_bundle().tools))
-    assert len(listed) == status["tool_count"] == 43
+    assert len(listed) == status["tool_count"] == 45
 
 
 async def test_a_lifecycle_through_mcp(gateway: TestGateway) -> None:
@@ -206,7 +206,7 @@ async def test_the_stdio_server_passes_calls_on(gateway: TestGateway, tmp_path: 
         again = await client.call_tool("ticket_create", {**place(gateway), "summary": summary})
         denied = await refused(client, "ticket_close", ticket_id=made["id"])
 
-    assert len(listed) == 43
+    assert len(listed) == 45
     assert again.structured_content["data"] == made
     assert code_of(denied) == "TOOL_ROLE_FORBIDDEN"
     assert isinstance(again.content[1], types.TextContent)

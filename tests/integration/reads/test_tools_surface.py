@@ -9,7 +9,7 @@ from tests.integration.servers.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
-CLOSED_TOOLSET = 43
+CLOSED_TOOLSET = 45
 
 
 def call(
