@@ -1,5 +1,6 @@
 """Messages: what is no single JSON-RPC 2.0 message is told so, before the protocol's library."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mcp.types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
@@ -12,27 +13,31 @@ def fault_of(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  any JSON v
 
     The library takes an id that is none for no id: a notification, which nobody answers.
     """
-    if isinstance(message, list):
-        return rpc_error(INVALID_REQUEST, "batches are not served: send one message at a time")
     if not isinstance(message, dict):
-        return rpc_error(INVALID_REQUEST, "a message is an object")
+        said = "a message is an object, and batches are not served: send one message at a time"
+        return rpc_error(INVALID_REQUEST, said)
     asked = message.get("id")
     known = asked if _is_id(asked) else None
-    if message.get("jsonrpc") != "2.0":
-        return rpc_error(INVALID_REQUEST, 'jsonrpc must be "2.0"', known)
-    if "method" not in message:
-        answers = "result" in message or "error" in message
-        return None if answers else rpc_error(INVALID_REQUEST, "method is missing", known)
-    method = message["method"]
-    if not isinstance(method, str):
-        return rpc_error(INVALID_REQUEST, "method must be a string", known)
-    if "id" not in message and not method.startswith(NOTIFICATIONS):
-        return rpc_error(INVALID_REQUEST, "id is missing: without it nobody could be answered")
-    if "id" in message and known is None:
-        return rpc_error(INVALID_REQUEST, "id must be a string or an integer")
+    said = _request_fault(message, known=known is not None)
+    if said is not None:
+        return rpc_error(INVALID_REQUEST, said, known)
     if not isinstance(message.get("params", {}), dict):
         return rpc_error(INVALID_PARAMS, "params must be an object", known)
     return None
+
+
+def _request_fault(message: Mapping[str, Any], *, known: bool) -> str | None:
+    """Return what keeps an object from being a request, a notification or an answer."""
+    if message.get("jsonrpc") != "2.0":
+        return 'jsonrpc must be "2.0"'
+    if "method" not in message:
+        return None if "result" in message or "error" in message else "method is missing"
+    if not isinstance(message["method"], str):
+        return "method must be a string"
+    if "id" in message:
+        return None if known else "id must be a string or an integer"
+    told = message["method"].startswith(NOTIFICATIONS)
+    return None if told else "id is missing: without it nobody could be answered"
 
 
 def no_json() -> dict[str, Any]:
