@@ -14,8 +14,8 @@ def fault_of(message: Any) -> dict[str, Any] | None:  # noqa: ANN401  any JSON v
     The library takes an id that is none for no id: a notification, which nobody answers.
     """
     if not isinstance(message, dict):
-        said = "a message is an object, and batches are not served: send one message at a time"
-        return rpc_error(INVALID_REQUEST, said)
+        one = "a message is an object, and batches are not served: send one message at a time"
+        return rpc_error(INVALID_REQUEST, one)
     asked = message.get("id")
     known = asked if _is_id(asked) else None
     said = _request_fault(message, known=known is not None)
