@@ -1,20 +1,19 @@
 """Arguments: what a tool's schema does not know is refused at the agents' door, and not dropped."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from policy.command.payload import named_faults, pointer
+from policy.command.unknown import unknown_members
 from policy.rules.bundle import Bundle, ToolRule
 from policy.rules.vocabulary import type_warnings
-
-Step = str | int
 
 
 def argument_error(
     bundle: Bundle, tool: str, rule: ToolRule, schema: Mapping[str, Any], said: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Return what INVALID_REQUEST says of arguments that an agent must not send, if anything."""
-    faults = [(pointer(*way), "is not known here") for way in _unknown(schema, said, ())]
+    faults = [(pointer(*way), "is not known here") for way in unknown_members(schema, said)]
     kind = said.get("incident_type")
     judged = isinstance(kind, str) and bool(kind.strip()) and rule.mutating
     warnings = type_warnings(bundle, kind) if judged else ()
@@ -41,26 +40,3 @@ def _closed_member(member: Any) -> Any:  # noqa: ANN401  any part of a JSON Sche
         case list():
             return [_closed_member(each) for each in member]
     return member
-
-
-def _unknown(
-    schema: Mapping[str, Any], value: object, way: tuple[Step, ...]
-) -> Iterator[tuple[Step, ...]]:
-    """Yield the way to each member that a closed schema does not name."""
-    branches = [schema, *schema.get("anyOf", ()), *schema.get("allOf", ())]
-    match value:
-        case dict():
-            known = next((each for each in branches if "properties" in each), None)
-            if known is None:
-                return
-            for name, member in value.items():
-                if name not in known["properties"]:
-                    yield (*way, name)
-                else:
-                    yield from _unknown(known["properties"][name], member, (*way, name))
-        case list():
-            items = next((each["items"] for each in branches if "items" in each), None)
-            if items is None:
-                return
-            for place, member in enumerate(value):
-                yield from _unknown(items, member, (*way, place))
