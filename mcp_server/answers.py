@@ -1,14 +1,13 @@
 """Answers: what the gateway said, as an agent can use it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 from mcp import types
 
-from mcp_server.tool_names import spoken
 from policy.reads.guide import load_guide
 
 REPLAYED = (
@@ -25,8 +24,11 @@ UNKNOWN_CODE = "Read the message and the details; if they do not help, ask the o
 COMMON = frozenset({"code", "message", "request_id", "correlation_id", "policy_error"})
 
 
+Say = Callable[[str], str]
+
+
 def result_of(
-    answer: httpx.Response, request_id: str | None, *, derived: bool
+    answer: httpx.Response, request_id: str | None, say: Say, *, derived: bool
 ) -> types.CallToolResult:
     """Return the result of a call. `derived`: the key was made from the call, not by the client."""
     body = _json(answer)
@@ -37,7 +39,10 @@ def result_of(
         "replayed": replayed,
     }
     if answer.is_error or "error" in body:
-        return refusal(answer.status_code, body.get("error", {}), request_id, meta, answer.headers)
+        error = body.get("error", {})
+        return refusal(
+            answer.status_code, error, request_id, say, meta=meta, headers=answer.headers
+        )
     structured = {
         "status": answer.status_code,
         "tool_name": body.get("tool_name"),
@@ -52,16 +57,18 @@ def result_of(
     return _result([json.dumps(structured), *notices], _present(structured), meta)
 
 
-def refusal(
+def refusal(  # noqa: PLR0913  one argument for each part of an answer that differs
     status: int,
     error: Mapping[str, Any],
     request_id: str | None,
+    say: Say,
+    *,
     meta: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> types.CallToolResult:
-    """Return an error: what is wrong, the facts, and what to do next."""
+    """Return an error: what is wrong, the facts, and what to do next, as `say` words it."""
     code = str(error.get("code", f"HTTP_{status}"))
-    advice = spoken(load_guide().advice.get(code, UNKNOWN_CODE))
+    advice = say(load_guide().advice.get(code, UNKNOWN_CODE))
     dimension = (error.get("policy_error") or {}).get("dimension")
     head = f"{status} {code}{f' ({dimension})' if dimension else ''}: {error.get('message', '')}"
     facts = {name: value for name, value in error.items() if name not in COMMON}

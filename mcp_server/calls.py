@@ -5,15 +5,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
 from mcp import types
 
-from mcp_server.answers import refusal, result_of, unreachable
-from mcp_server.keys import caller_of, derived_request_id
+from mcp_server.answers import Say, refusal, result_of, unreachable
+from mcp_server.arguments import argument_error
+from mcp_server.catalog import catalog
+from mcp_server.keys import caller_of, derived_request_id, role_of
+from mcp_server.tool_names import within
 from policy.codes import CODES, Code
 from policy.command.registry import alias
+from policy.model import Role
 from policy.reads.guide import load_guide
 from policy.rules.bundle import Bundle, ToolRule
 
@@ -43,27 +48,42 @@ class ToolCalls:
     """Passes calls on; `client` reaches the gateway, which alone judges them."""
 
     def __init__(self, bundle: Bundle, client: httpx.AsyncClient) -> None:
+        self._bundle = bundle
         self._tools = {alias(name): (name, rule) for name, rule in bundle.tools.items()}
+        self._schemas = {name: tool.input_schema for name, tool in catalog(bundle).items()}
         self._client = client
 
     async def call(
         self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]
     ) -> types.CallToolResult:
         """Return what the gateway says to one call; `headers` go with it as they came."""
-        if _NAME.fullmatch(name) is None:
-            return _refused(Code.UNKNOWN_TOOL)
         sent = httpx.Headers(headers)
+        role = role_of(sent, self._bundle.role_aliases)
+        say = partial(within, role=role, bundle=self._bundle)
+        if _NAME.fullmatch(name) is None:
+            return _refused(Code.UNKNOWN_TOOL, say)
+        fault = self._fault(name, role, arguments)
+        if fault is not None:
+            return _refused(Code.INVALID_REQUEST, say, details=fault)
         sent.setdefault("prefer", WAIT)
         call = self._call(name, arguments, sent)
         try:
             content = json.dumps(call.body).encode()
         except RecursionError:
-            return _refused(Code.INVALID_JSON, call.request_id)
+            return _refused(Code.INVALID_JSON, say, call.request_id)
         try:
             answer = await self._client.post(f"/tools/{name}", content=content, headers=sent)
         except httpx.TransportError as error:
             return unreachable(call.request_id, str(error) or type(error).__name__)
-        return result_of(answer, call.request_id, derived=call.derived)
+        return result_of(answer, call.request_id, say, derived=call.derived)
+
+    def _fault(
+        self, name: str, role: Role | None, arguments: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        tool, rule = self._tools.get(alias(name), (name, None))
+        if rule is None or role not in rule.roles:
+            return None  # what the gateway refuses anyway, and records
+        return argument_error(self._bundle, tool, rule, self._schemas[alias(name)], arguments)
 
     def _call(self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str]) -> Call:
         chosen = headers.get("idempotency-key", "").strip() or None
@@ -89,9 +109,14 @@ def _body(rule: ToolRule, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**beside, "payload": payload}
 
 
-def _refused(code: Code, request_id: str | None = None) -> types.CallToolResult:
+def _refused(
+    code: Code,
+    say: Say,
+    request_id: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> types.CallToolResult:
     spec = CODES[code]
-    error: dict[str, Any] = {"code": code.value, "message": spec.message}
+    error: dict[str, Any] = {"code": code.value, "message": spec.message, **(details or {})}
     if spec.dimension is not None:
         error["policy_error"] = {"dimension": spec.dimension}
-    return refusal(spec.status, error, request_id)
+    return refusal(spec.status, error, request_id, say)

@@ -5,6 +5,7 @@ from typing import Any
 
 from mcp import types
 
+from mcp_server.arguments import closed
 from mcp_server.keys import WINDOWS
 from mcp_server.tool_names import spoken
 from policy.command.registry import alias
@@ -87,5 +88,4 @@ def _arguments(name: str, rule: ToolRule, guide: Guide) -> dict[str, Any]:
             "description": f"A UUID of your own for this action; the same one to retry it. Without "
             f"it, an identical call within {window.words} counts as a retry.",
         }
-    schema = {"type": "object", "properties": fields, "required": required}
-    return {**schema, "additionalProperties": False}
+    return closed({"type": "object", "properties": fields, "required": required})

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 from pydantic import JsonValue
 
 from policy.canonical import canonical_bytes
+from policy.model import Role
 from policy.reads.guide import Repeat
 
 _SPACE = uuid5(NAMESPACE_URL, "real-dispatch/agent-call")
@@ -56,6 +57,16 @@ def caller_of(headers: Mapping[str, str]) -> str:
         claims = _claims(authorization[len(_BEARER) :].strip())
         return f"{claims.get('tenant_id', 'default')}\n{str(claims.get('sub', '')).strip()}"
     return f"default\n{headers.get('x-actor-id', '').strip()}"
+
+
+def role_of(headers: Mapping[str, str], aliases: Mapping[str, Role]) -> Role | None:
+    """Return the role that the credentials claim; it limits what is shown, never what is done."""
+    authorization = headers.get("authorization", "").strip()
+    word: object = headers.get("x-actor-role", "")
+    if authorization.lower().startswith(_BEARER):
+        word = _claims(authorization[len(_BEARER) :].strip()).get("role")
+    said = word.strip().lower() if isinstance(word, str) else ""
+    return aliases.get(said) or next((role for role in Role if role == said), None)
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mcp.server import Server, ServerRequestContext
 
 from mcp_server.calls import ToolCalls
 from mcp_server.catalog import catalog
+from mcp_server.keys import role_of
 from mcp_server.tool_names import spoken
 from policy.command.registry import alias
 from policy.reads.guide import load_guide
@@ -24,14 +25,19 @@ HeadersOf = Callable[[Context], httpx.Headers]
 
 
 def mcp_server(bundle: Bundle, client: httpx.AsyncClient, headers_of: HeadersOf) -> Server[Any]:
-    """Return the server of the closed toolset; `client` reaches the gateway's `/tools`."""
+    """Return the server of the closed toolset; `client` reaches the gateway's `/tools`.
+
+    It lists what the caller's role may call; all tools are known, and judged by the gateway.
+    """
     tools = catalog(bundle)
     calls = ToolCalls(bundle, client)
 
     async def list_tools(
-        _: Context, __: types.PaginatedRequestParams | None
+        context: Context, _: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=list(tools.values()))
+        role = role_of(headers_of(context), bundle.role_aliases)
+        mine = (name for name, rule in bundle.tools.items() if role in rule.roles)
+        return types.ListToolsResult(tools=[tools[alias(name)] for name in mine])
 
     async def call_tool(
         context: Context, params: types.CallToolRequestParams

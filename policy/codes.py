@@ -192,7 +192,9 @@ _SPECS = {
         409, "policy", "The risk is high: a person must complete this ticket."
     ),
     Code.AUTONOMY_DISABLED: CodeSpec(409, "policy", "Autonomy is paused for this ticket."),
-    Code.QA_VERIFICATION_FAILED: CodeSpec(409, None, "Quality assurance did not pass."),
+    Code.QA_VERIFICATION_FAILED: CodeSpec(
+        409, None, "Quality assurance did not pass; qa.return sends the work back."
+    ),
     Code.NTE_EXCEEDED: CodeSpec(
         409, "policy", "The invoice is above what the customer has allowed."
     ),

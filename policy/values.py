@@ -34,6 +34,12 @@ class PayloadModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class ClosedPayload(PayloadModel):
+    """Base of the payloads that the contract calls closed: an extra key is a fault."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class EmptyPayload(PayloadModel):
     """Any object will do; no key has a meaning."""
 

@@ -68,6 +68,11 @@ class TicketGathering(Gathering):
         row = await self.conn.fetchrow(statements.TECHNICIAN, self.payload.tech_id)
         return {"technician": Technician(**row) if row else None}
 
+    async def assigned_phone(self) -> Found:
+        """Return where the technician is told, who the ticket is assigned to."""
+        tech_id = self.ticket.assigned_tech_id if self.ticket else None
+        return {"assigned_phone": await self.conn.fetchval(statements.ASSIGNED_PHONE, tech_id)}
+
     async def snapshot(self) -> Found:
         """Return the recommendation that the payload names."""
         wanted = self.payload.recommendation_snapshot_id

@@ -15,6 +15,7 @@ SELECT t.id, t.name, t.active, t.home_region,
        ARRAY(SELECT region FROM technician_regions WHERE technician_id = t.id) AS regions
   FROM technicians t WHERE t.id = $1
 """
+ASSIGNED_PHONE = "SELECT phone FROM technicians WHERE id = $1"
 SNAPSHOT = """
 SELECT recommendation_snapshot_id, recommended_tech_id
   FROM assignment_recommendation_snapshots

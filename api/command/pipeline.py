@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from api.command.address import Address
 from api.command.bus import Bus, Check
 from api.command.call import Call, Found
+from api.command.ignored import naming_ignored
 from api.command.limits import RateLimiter
 from api.command.outcomes import Answered, Outcomes
 from api.identity.authenticator import Authenticator
@@ -92,7 +93,7 @@ class Pipeline:
     async def command(self, call: Call) -> Answer:
         """Answer a command (steps 3 to 12)."""
         try:
-            return await self._command(call)
+            return naming_ignored(await self._command(call), call)
         except DATABASE_FAULTS as error:
             log.warning("database.unavailable", reason=str(error))
             raise ApiError(Code.DATABASE_UNAVAILABLE) from error

@@ -72,8 +72,9 @@ def _members(words: str) -> Iterator[tuple[str, str]]:
 
 
 def _object(members: Mapping[str, str]) -> dict[str, Any]:
-    properties = {name: _schema(kind) for name, kind in members.items()}
-    return {"type": "object", "required": list(properties), "properties": properties}
+    properties = {name.rstrip("?"): _schema(kind) for name, kind in members.items()}
+    required = [name for name in members if not name.endswith("?")]
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _schema(kind: str) -> dict[str, Any]:

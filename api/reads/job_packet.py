@@ -39,6 +39,13 @@ SELECT i.id FROM evidence_items i JOIN evidence_uploads u ON u.evidence_item_id 
  WHERE i.ticket_id = $1 AND i.metadata->'inspection' ? 'thumbnail'
  ORDER BY i.created_at, i.id
 """
+RETURNED = """
+SELECT tool_name, actor_id, created_at, payload->'reason' AS reason, payload->'findings' AS findings
+  FROM audit_events
+ WHERE ticket_id = $1 AND (tool_name = 'qa.return'
+       OR (after_state = 'COMPLETED_PENDING_VERIFICATION' AND before_state = 'IN_PROGRESS'))
+ ORDER BY seq DESC LIMIT 1
+"""
 ADDRESS = ("address1", "address2", "city", "region", "postal_code", "country")
 
 
@@ -63,6 +70,7 @@ class JobPackets:
                 place=await _place(conn, ticket),
                 events=await timeline_events(conn, ticket.id),
                 thumbnails=await _thumbnails(conn, facts.evidence, ticket),
+                returned=await _returned(conn, ticket),
             )
         if self._bundle.evidence.require_head:
             facts = facts.model_copy(
@@ -106,6 +114,19 @@ async def _place(conn: Connection, ticket: Ticket) -> Place:
     fields = dict(row)
     address = {name: fields.pop(name) for name in ADDRESS}
     return Place(**fields, address=address, contact=None if contact is None else dict(contact))
+
+
+async def _returned(conn: Connection, ticket: Ticket) -> dict[str, Any] | None:
+    """Return what quality assurance found, unless the work was completed again since."""
+    row = await conn.fetchrow(RETURNED, ticket.id)
+    if row is None or row["tool_name"] != "qa.return":
+        return None
+    return {
+        "reason": row["reason"],
+        "findings": row["findings"],
+        "returned_by": row["actor_id"],
+        "returned_at": format_datetime(row["created_at"]),
+    }
 
 
 async def _thumbnails(

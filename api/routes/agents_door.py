@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,8 +17,9 @@ from api.identity.dev_headers import REQUIRED
 from api.wire.answers import Answer, error_answer, json_answer
 from api.wire.body import BODY_LIMIT_BYTES, read_body
 from api.wire.errors import ApiError, AuthRequiredError
-from api.wire.ijson import check_members
+from api.wire.ijson import check_members, is_json, parse_json
 from api.wire.serving import Route, request_log_of
+from mcp_server.messages import fault_of, no_json
 from mcp_server.server import Context, mcp_server
 from policy.rules.bundle import Bundle
 from runtime.settings import Settings
@@ -73,15 +75,18 @@ class AgentsDoor:
         try:
             await self._admit(request)
             body = await read_body(request, BODY_LIMIT_BYTES + ENVELOPE_BYTES)
-            check_members(body, MOST_MEMBERS)
+            fault = _fault_of(body)
         except ApiError as error:
             request_log.error_code, request_log.message = error.code, error.message
             refused = error_answer(error, request_log.context).response()
             if error.status == HTTPStatus.UNAUTHORIZED:
                 refused.headers["WWW-Authenticate"] = _challenge(gateway_of(request).settings)
             await refused(scope, receive, send)
-        else:
-            await self._sessions.handle_request(scope, _again(body, receive), send)
+            return
+        if fault is not None:
+            await json_answer(HTTPStatus.BAD_REQUEST, fault).response()(scope, receive, send)
+            return
+        await self._sessions.handle_request(_accepting(scope), _again(body, receive), send)
 
     async def _admit(self, request: Request) -> None:
         """Raise unless the caller can be identified.
@@ -113,6 +118,26 @@ async def _metadata(request: Request) -> Answer:
         **({"authorization_servers": [issuer]} if named else {}),
     }
     return json_answer(HTTPStatus.OK, body)
+
+
+def _fault_of(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON-RPC error that answers a body, None for a message that is served.
+
+    Raises `InvalidJsonError` for JSON that is not I-JSON: readers would not agree on what it says.
+    """
+    if not is_json(body):
+        return no_json()
+    check_members(body, MOST_MEMBERS)
+    return fault_of(parse_json(body))
+
+
+def _accepting(scope: Scope) -> Scope:
+    """Return a request's scope, with what is answered here accepted unless it says otherwise."""
+    said = [value.strip() for name, value in scope["headers"] if name == b"accept"]
+    if any(said):
+        return scope
+    others = [pair for pair in scope["headers"] if pair[0] != b"accept"]
+    return {**scope, "headers": [*others, (b"accept", b"application/json, text/event-stream")]}
 
 
 def _challenge(settings: Settings) -> str:

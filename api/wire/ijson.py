@@ -43,6 +43,15 @@ def parse_json(raw: bytes) -> JsonValue:
     return _with_doubles(value) if unsafe else value
 
 
+def is_json(raw: bytes) -> bool:
+    """Tell whether a text is JSON at all, in UTF-8."""
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def check_members(raw: bytes, most: int) -> None:
     """Raise `InvalidJsonError` for a text of more than so many members and elements.
 

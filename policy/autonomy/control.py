@@ -4,14 +4,15 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from policy.autonomy.writes import InsertAutonomyHistory, UpsertAutonomy
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.command.case import Case
 from policy.command.effects import Decision, Denial, Effects
-from policy.values import Name, PayloadModel, Text, Uuid, format_datetime, identifier
+from policy.rules.vocabulary import noted, type_warnings
+from policy.values import ClosedPayload, Name, Text, Uuid, format_datetime, identifier
 
 
 class Scope(StrEnum):
@@ -22,10 +23,8 @@ class Scope(StrEnum):
     TICKET = "TICKET"
 
 
-class ControlPayload(PayloadModel):
+class ControlPayload(ClosedPayload):
     """The scope; nothing but the fields of that scope may be sent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     scope_type: Scope = Scope.GLOBAL
     incident_type: Name | None = None
@@ -73,12 +72,15 @@ def control(case: Case[Any, ControlPayload], *, paused: bool) -> Decision:
             "scope": said,
         },
         writes=(row, history),
-        body={
-            "action": said["action"],
-            "scope": autonomy_shape(row),
-            **now,
-            "history_id": str(history_id),
-        },
+        body=noted(
+            {
+                "action": said["action"],
+                "scope": autonomy_shape(row),
+                **now,
+                "history_id": str(history_id),
+            },
+            type_warnings(case.bundle, case.payload.incident_type),
+        ),
     )
 
 

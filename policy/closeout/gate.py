@@ -1,6 +1,7 @@
 """The closeout gate: is what was done proven well enough (contract 9.2, 9.3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from policy.codes import Code
@@ -10,10 +11,22 @@ from policy.evidence.references import invalid_references
 from policy.model import Frozen
 from policy.rules.bundle import Bundle
 from policy.rules.templates import Template
+from policy.rules.vocabulary import TEMPLATE_NOT_FOUND, near_types
 from policy.ticket.facts import CompletionContext, TicketFacts
 
 SIGNATURE_KEY = "signature_or_no_signature_reason"
 MANUAL_BYPASS = "dispatch.manual_bypass"
+
+
+_UNJUDGED: Mapping[str, Any] = MappingProxyType(
+    {
+        "template": None,
+        "missing_evidence_keys": (),
+        "missing_checklist_keys": (),
+        "excepted_evidence_keys": (),
+        "invalid_evidence_refs": (),
+    }
+)
 
 
 class Attempt(Frozen):
@@ -27,6 +40,19 @@ class Attempt(Frozen):
     no_signature_reason: str | None = None
     evidence_refs: tuple[str, ...] = ()
     missing: bool = False
+
+
+class Outstanding(Frozen):
+    """Everything that keeps a ticket from passing, whichever check stopped first.
+
+    `near` are types that have a template, where the ticket's own has none.
+    """
+
+    requirement_codes: tuple[str, ...] = ()
+    evidence_keys: tuple[str, ...] = ()
+    checklist_keys: tuple[str, ...] = ()
+    invalid_evidence_refs: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
 
 
 class GateResult(Frozen):
@@ -43,6 +69,7 @@ class GateResult(Frozen):
     no_signature_reason: str | None = None
     provided_evidence_keys: tuple[str, ...] = ()
     checked: tuple[str, ...] = ()
+    outstanding: Outstanding = Outstanding()
 
     @property
     def ready(self) -> bool:
@@ -71,6 +98,7 @@ class GateResult(Frozen):
             **common,
             "invalid_evidence_refs": list(self.invalid_evidence_refs),
             "excepted_evidence_keys": excepted,
+            "outstanding": self.outstanding.model_dump(mode="json"),
         }
 
     def _common(self) -> dict[str, Any]:
@@ -107,29 +135,82 @@ def run_gate(
 ) -> GateResult:
     """Return the verdict of the gate on the ticket of `facts`, checks in the contract's order."""
     incident_type = _incident_type(facts)
+    template = bundle.templates.find(incident_type)
     keys = _evidence_keys(facts.evidence)
     reason = _reason(attempt.no_signature_reason)
     signed = reason is not None or SIGNATURE_KEY in keys or _has_signature(facts.evidence)
+    refs = attempt.evidence_refs if attempt.evidence_refs and not all_uris else None
     base = GateResult(
         code="READY",
         incident_type=incident_type,
-        no_signature_reason=reason,
+        template=template,
+        invalid_evidence_refs=_invalid(bundle, facts.evidence, refs, template, facts.look_ups),
         signature_satisfied=signed or SIGNATURE_KEY in facts.excepted_keys,
+        no_signature_reason=reason,
         provided_evidence_keys=tuple(sorted(keys)),
         checked=tuple(sorted(key for key, value in attempt.checklist.items() if value is True)),
     )
-    if incident_type is None:
-        return base.model_copy(update={"code": "TEMPLATE_NOT_FOUND"})
+    present = frozenset(keys | ({SIGNATURE_KEY} if signed else set()))
+    whole = _with_gaps(base, present, facts.excepted_keys)
+    codes = tuple(_codes(whole, attempt))
+    outstanding = Outstanding(
+        requirement_codes=codes,
+        evidence_keys=whole.missing_evidence_keys,
+        checklist_keys=whole.missing_checklist_keys,
+        invalid_evidence_refs=whole.invalid_evidence_refs,
+        near=tuple(near_types(bundle, incident_type)) if incident_type and not template else (),
+    )
+    return _first(whole, codes, outstanding)
+
+
+def _with_gaps(base: GateResult, present: frozenset[str], excepted: frozenset[str]) -> GateResult:
+    """Return all that is missing, or excepted, whatever kind it is."""
+    template = base.template
+    required = frozenset(template.required_evidence_keys if template else ())
+    unsigned = set() if base.signature_satisfied else {SIGNATURE_KEY}
+    checklist = template.required_checklist_keys if template else ()
+    found = {
+        "excepted_evidence_keys": tuple(sorted((required & excepted) - present)),
+        "missing_evidence_keys": tuple(sorted((required - present - excepted) | unsigned)),
+        "missing_checklist_keys": tuple(key for key in checklist if key not in base.checked),
+    }
+    return base.model_copy(update=found)
+
+
+def _codes(whole: GateResult, attempt: Attempt) -> Iterator[str]:
+    """Yield what every check of contract 9.2 says, in their order."""
+    if whole.incident_type is None:
+        yield TEMPLATE_NOT_FOUND
     if attempt.missing:
-        return base.model_copy(update={"code": "MISSING_COMPLETION_CONTEXT"})
-    if not base.signature_satisfied:
-        missing = {"missing_evidence_keys": (SIGNATURE_KEY,)}
-        return base.model_copy(update={"code": "MISSING_SIGNATURE_CONFIRMATION", **missing})
-    template = bundle.templates.find(incident_type)
-    refs = attempt.evidence_refs if attempt.evidence_refs and not all_uris else None
-    invalid = _invalid(bundle, facts.evidence, refs, template, facts.look_ups)
-    present = keys | ({SIGNATURE_KEY} if signed else set())
-    return _requirements(base, template, invalid, frozenset(present), facts.excepted_keys)
+        yield "MISSING_COMPLETION_CONTEXT"
+    if not whole.signature_satisfied:
+        yield "MISSING_SIGNATURE_CONFIRMATION"
+    if whole.invalid_evidence_refs:
+        yield "INVALID_EVIDENCE_REFERENCE"
+    if whole.template is None:
+        if whole.incident_type is not None:
+            yield TEMPLATE_NOT_FOUND
+    elif whole.missing_evidence_keys and whole.missing_checklist_keys:
+        yield "MISSING_REQUIREMENTS"
+    elif whole.missing_evidence_keys:
+        yield "MISSING_EVIDENCE"
+    elif whole.missing_checklist_keys:
+        yield "MISSING_CHECKLIST"
+
+
+def _first(whole: GateResult, codes: tuple[str, ...], outstanding: Outstanding) -> GateResult:
+    """Return the verdict of the first check that fails, and of what it judges no more than that."""
+    told: dict[str, Any] = {"outstanding": outstanding, "code": codes[0] if codes else "READY"}
+    match told["code"]:
+        case "READY" | "MISSING_REQUIREMENTS" | "MISSING_EVIDENCE" | "MISSING_CHECKLIST":
+            return whole.model_copy(update=told)
+        case "INVALID_EVIDENCE_REFERENCE":
+            return whole.model_copy(
+                update={**told, "missing_evidence_keys": (), "missing_checklist_keys": ()}
+            )
+        case "MISSING_SIGNATURE_CONFIRMATION":
+            told["missing_evidence_keys"] = (SIGNATURE_KEY,)
+    return whole.model_copy(update={**_UNJUDGED, **told})
 
 
 def reference_gate(bundle: Bundle, facts: TicketFacts) -> GateResult:
@@ -148,42 +229,6 @@ def reference_gate(bundle: Bundle, facts: TicketFacts) -> GateResult:
 def _incident_type(facts: TicketFacts) -> str | None:
     stored = (facts.ticket.incident_type if facts.ticket else None) or ""
     return stored.strip().upper() or None
-
-
-def _requirements(
-    base: GateResult,
-    template: Template | None,
-    invalid: tuple[str, ...],
-    present: frozenset[str],
-    excepted: frozenset[str],
-) -> GateResult:
-    required = frozenset(template.required_evidence_keys if template else ())
-    checklist = template.required_checklist_keys if template else ()
-    found: dict[str, Any] = {
-        "template": template,
-        "excepted_evidence_keys": tuple(sorted((required & excepted) - present)),
-    }
-    if invalid:
-        found |= {"code": "INVALID_EVIDENCE_REFERENCE", "invalid_evidence_refs": invalid}
-    elif template is None:
-        found |= {"code": "TEMPLATE_NOT_FOUND"}
-    else:
-        evidence_gap = tuple(sorted(required - present - excepted))
-        checklist_gap = tuple(key for key in checklist if key not in base.checked)
-        found |= {
-            "code": _requirement_code(evidence_gap, checklist_gap),
-            "missing_evidence_keys": evidence_gap,
-            "missing_checklist_keys": checklist_gap,
-        }
-    return base.model_copy(update=found)
-
-
-def _requirement_code(evidence_gap: tuple[str, ...], checklist_gap: tuple[str, ...]) -> str:
-    if evidence_gap and checklist_gap:
-        return "MISSING_REQUIREMENTS"
-    if evidence_gap:
-        return "MISSING_EVIDENCE"
-    return "MISSING_CHECKLIST" if checklist_gap else "READY"
 
 
 def _invalid(

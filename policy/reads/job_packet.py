@@ -38,11 +38,13 @@ class Enclosures(NamedTuple):
     """What a packet shows and judges nothing by: the place, the timeline, and thumbnails.
 
     `thumbnails` are links, by evidence id, that answer where the picture is for a short time.
+    `returned` is what quality assurance sent the job back for, until it is completed again.
     """
 
     place: Place
     events: Sequence[Mapping[str, Any]]
     thumbnails: Mapping[str, str]
+    returned: Mapping[str, Any] | None
 
 
 def job_packet(
@@ -55,7 +57,7 @@ def job_packet(
     gate = run_gate(bundle, facts, stored_attempt(facts.completion, needed=False), all_uris=True)
     paused = autonomy_denial(facts.autonomy, ticket)
     obstacles = [*(() if gate.ready else (gate.denial(),)), *((paused,) if paused else ())]
-    place, events, thumbnails = enclosures
+    place, events, thumbnails, returned = enclosures
     situation = Situation(role, ticket.state, str(ticket.id), dict.fromkeys(GATED, obstacles))
     return {
         "header": _header(ticket),
@@ -73,6 +75,7 @@ def job_packet(
             ],
         },
         "checklist": _checklist(bundle, facts, gate),
+        "returned": returned,
         "closeout_gate": {
             **gate.shape(),
             "invalid_evidence_refs": list(gate.invalid_evidence_refs),

@@ -28,6 +28,7 @@ class BundleError(ValueError):
 class ToolRule(Frozen):
     """One tool of the closed set: where it is called, by whom, from which states.
 
+    `leads_to` are the states it may end in, if that is not its `result_state` alone.
     `subject` is the kind of what its commands are about; a ticket's may be about the tenant alone.
     """
 
@@ -36,6 +37,7 @@ class ToolRule(Frozen):
     roles: tuple[Role, ...]
     from_states: tuple[State, ...] | None = None
     result_state: State | None = None
+    leads_to: tuple[State, ...] = ()
     success_status: int = 200
     creates_ticket: bool = False
     subject: str = "ticket"
@@ -54,6 +56,13 @@ class ToolRule(Frozen):
     def path_parameters(self) -> tuple[str, ...]:
         """Names of the route's path parameters, in order."""
         return tuple(_PARAMETER.findall(self.route))
+
+    def leads_on(self, state: State) -> bool:
+        """Whether it takes a ticket on from a state; neither to stay nor to cancel does."""
+        targets = self.leads_to or (self.result_state,)
+        return state in (self.from_states or ()) and any(
+            target not in {state, State.CANCELLED, None} for target in targets
+        )
 
     @cached_property
     def requires_ticket_id(self) -> bool:
@@ -194,6 +203,10 @@ class Bundle(BaseModel):
     def phase_of(self) -> Mapping[State, str]:
         """The phase of each state."""
         return {state: phase for phase, states in self.phases.items() for state in states}
+
+    def ways_on(self, state: State) -> Mapping[str, "ToolRule"]:
+        """Return the tools that take a ticket on from a state, by name."""
+        return {name: rule for name, rule in self.commands.items() if rule.leads_on(state)}
 
     @cached_property
     def commands(self) -> Mapping[str, ToolRule]:

@@ -25,12 +25,22 @@ class Template(Frozen):
     required_evidence_keys: tuple[str, ...]
     required_checklist_keys: tuple[str, ...]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Everything that it requires."""
+        return (*self.required_evidence_keys, *self.required_checklist_keys)
+
 
 class TemplateSet(Frozen):
     """All templates of one file."""
 
     schema_version: str
     templates: tuple[Template, ...]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The incident types that have a template."""
+        return tuple(template.incident_type for template in self.templates)
 
     def find(self, incident_type: str | None) -> Template | None:
         """Return the template of a type, compared trimmed and in upper case, or None."""

@@ -1,6 +1,6 @@
 """A ticket's case: what its tools judge, and the effects and denials they have in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from policy.command.case import Case, CommandTool
 from policy.command.effects import Denial
 from policy.command.writes import Write
 from policy.model import State, Ticket
+from policy.rules.vocabulary import Note, noted
 from policy.ticket.effects import TicketEffects
 from policy.ticket.facts import TicketFacts
 from policy.ticket.shape import ticket_shape
@@ -41,6 +42,10 @@ class TicketCase(Case[TicketFacts, P], Generic[P]):
     def shape(self, ticket: Ticket) -> dict[str, Any]:
         """Return T for `ticket` at the instant of the commit."""
         return ticket_shape(self.bundle, ticket, self.facts.now, self.facts.clock)
+
+    def told(self, warnings: Collection[Note]) -> Callable[[Ticket], dict[str, Any]]:
+        """Return what makes T of a ticket, with the warnings where there are any."""
+        return lambda ticket: noted(self.shape(ticket), warnings)
 
     def moved(
         self,
@@ -93,8 +98,20 @@ class TicketCase(Case[TicketFacts, P], Generic[P]):
                 "from_state": self.ticket.state.value,
                 "allowed_from_states": [state.value for state in self.rule.from_states or ()],
                 "to_state": to_state,
+                **self.ways_on(),
             },
         )
+
+    def ways_on(self) -> dict[str, Any]:
+        """Return what leads on from the present state: this role's tools, and whose the others are.
+
+        A tool that is not this role's is not named to it, as it is of no use there.
+        """
+        ways = self.bundle.ways_on(self.ticket.state)
+        role = self.actor.actor_role
+        mine = [name for name, rule in ways.items() if role in rule.roles]
+        others = {each for name, rule in ways.items() if name not in mine for each in rule.roles}
+        return {"next_tools": mine, "next_roles": sorted(others - {role})}
 
 
 @dataclass(frozen=True)

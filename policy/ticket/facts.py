@@ -47,6 +47,7 @@ class Need(StrEnum):
     APPROVED_INCREASE = "approved_increase"
     OUTBOX = "outbox"
     PAST = "past"
+    ASSIGNED_PHONE = "assigned_phone"
 
 
 OUTSIDE = frozenset({Need.LOOK_UPS, Need.PRESIGNED, Need.STORED})
@@ -132,3 +133,4 @@ class TicketFacts(Facts):
     outbox: OutboxRow | None = None
     approved_increase_cents: int = 0
     past: Past = Past()
+    assigned_phone: str | None = None

@@ -25,7 +25,7 @@ class HoldReason(StrEnum):
 
 def hold_conflict(case: TicketCase[Any], to_state: str | None) -> Denial:
     """Return the denial of a hold tool in the wrong state."""
-    details = {"from_state": case.ticket.state.value, "to_state": to_state}
+    details = {"from_state": case.ticket.state.value, "to_state": to_state, **case.ways_on()}
     return Denial(code=Code.SCHEDULE_HOLD_STATE_CONFLICT, details=details)
 
 

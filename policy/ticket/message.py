@@ -8,15 +8,19 @@ from policy.delivery.rows import InsertOutbox
 from policy.ticket.case import TicketCase
 
 
-def ticket_message(
+def ticket_message(  # noqa: PLR0913  one argument for each part of a message that differs
     case: TicketCase[Any],
     *,
     event_type: str,
     hash_fields: Mapping[str, Any],
     key_suffix: str,
     body: str,
+    to: str | None,
 ) -> InsertOutbox:
-    """Return the SMS that a transition sends; equal transitions share one idempotency key."""
+    """Return the SMS that a transition sends; equal transitions share one idempotency key.
+
+    `to` is a telephone number, None where none is known: then its delivery fails, for all to see.
+    """
     ticket_id = str(case.ticket.id)
     identity = sha256_hex({"ticket_id": ticket_id, "event_type": event_type, **hash_fields})
     transition = f"{ticket_id}:{event_type}:{identity}"
@@ -25,7 +29,7 @@ def ticket_message(
     cause = {"state_transition_id": transition, "transition_id": str(case.facts.audit_id)}
     payload = {
         "channel": "SMS",
-        "to": case.ticket.customer_phone or "UNKNOWN_RECIPIENT",
+        "to": to or "UNKNOWN_RECIPIENT",
         "body": body,
         **cause,
         "event_type": event_type,

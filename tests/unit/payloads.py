@@ -77,6 +77,8 @@ PAYLOADS: Mapping[str, dict[str, Any]] = {
     "tech.complete": COMPLETION,
     "qa.verify": {"timestamp": START, "result": "PASS"},
     "billing.generate_invoice": {},
+    "ticket.reclassify": {"priority": "EMERGENCY", "reason": "The door stands open"},
+    "qa.return": {"reason": "The latch does not close"},
     "ticket.close": {},
     "ticket.force_close": {
         "override_code": "OVERRIDE-1",

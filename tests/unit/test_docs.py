@@ -126,4 +126,4 @@ def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
 
 
 def test_agents_are_told_how_many_tools_there_are() -> None:
-    assert f"An agent sees {len(load_bundle().tools)} tools" in PAGES["docs/agents.md"]
+    assert f"The closed toolset has {len(load_bundle().tools)} tools" in PAGES["docs/agents.md"]

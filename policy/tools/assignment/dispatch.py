@@ -63,6 +63,7 @@ def decide(case: TicketCase[Payload]) -> Decision:
             "requires_ready_to_schedule_stage": ticket.state is State.TRIAGED,
         },
         key_suffix=f":{ticket.version + 1}",
+        to=ticket.customer_phone,
         body="A technician is on the way to you.",
     )
     passed = guard_passed(case) if _guarded(case) else {}
@@ -96,6 +97,7 @@ def _mode_denial(case: TicketCase[Payload]) -> Denial | None:
             "to_state": State.DISPATCHED.value,
             "allowed_from_states": [State.SCHEDULED.value],
             "allowed_dispatch_modes": [mode.value for mode in Mode],
+            **case.ways_on(),
         }
         return Denial(code=Code.INVALID_STATE_TRANSITION, details=details)
     return _bypass_denial(case) if payload.bypass else None

@@ -8,6 +8,7 @@ from policy.evidence.model import Evidence, Upload
 from policy.evidence.references import look_up_failure, place_of
 from policy.evidence.shape import evidence_shape
 from policy.evidence.writes import InsertEvidence
+from policy.rules.vocabulary import key_warnings, noted
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import JsonObject, Name, PayloadModel, Text
@@ -48,11 +49,12 @@ def decide(case: TicketCase[Payload]) -> Decision:
     denial = _look_up_denial(case, item)
     if denial is not None:
         return denial
+    warnings = key_warnings(case.bundle, case.ticket.incident_type, [item.evidence_key])
     columns = {name: getattr(item, name) for name in InsertEvidence.model_fields}
     return case.recorded(
         audit={"evidence_item_id": str(item.id)},
         writes=(InsertEvidence(**columns),),
-        body=evidence_shape(item),
+        body=noted(evidence_shape(item), warnings),
     )
 
 

@@ -3,6 +3,7 @@
 from policy.command.effects import Decision
 from policy.evidence.writes import InsertException
 from policy.model import Role
+from policy.rules.vocabulary import key_warnings, noted
 from policy.ticket.case import TicketCase, TicketTool
 from policy.values import DateOrDateTime, NameList, PayloadModel, Text, instant
 
@@ -37,7 +38,8 @@ def decide(case: TicketCase[Payload]) -> Decision:
         audit_event_id=case.facts.audit_id,
         request_id=case.request_uuid,
     )
-    body = {"ticket": case.shape(case.ticket), **said}
+    warnings = key_warnings(case.bundle, case.ticket.incident_type, payload.evidence_refs)
+    body = noted({"ticket": case.shape(case.ticket), **said}, warnings)
     return case.recorded(audit=said, writes=(exception,), body=body)
 
 

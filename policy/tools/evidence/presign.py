@@ -12,6 +12,7 @@ from policy.evidence.model import SignedUpload
 from policy.evidence.writes import InsertUpload
 from policy.json_levels import SAFE_INTEGER
 from policy.rules.bundle import Bundle
+from policy.rules.vocabulary import key_warnings, noted
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.facts import Need
 from policy.values import Name, PayloadModel, format_datetime, whole_number
@@ -92,7 +93,8 @@ def decide(case: TicketCase[Payload]) -> Decision:
         **_multipart(signed),
     }
     audit = {"upload_id": str(upload.id), **named, "object_key": upload.object_key}
-    return case.recorded(audit=audit, writes=(upload,), body=body)
+    warnings = key_warnings(case.bundle, case.ticket.incident_type, [upload.evidence_key])
+    return case.recorded(audit=audit, writes=(upload,), body=noted(body, warnings))
 
 
 def _multipart(signed: SignedUpload) -> dict[str, Any]:

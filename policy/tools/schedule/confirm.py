@@ -26,6 +26,7 @@ def decide(case: TicketCase[Payload]) -> Decision:
             "scheduled_end": window.answer()["end"],
         },
         key_suffix=f":{ordinal}" if ordinal > 1 else "",
+        to=case.ticket.customer_phone,
         body=f"Your visit is confirmed: {_told(case)}.",
     )
     return case.moved(

@@ -11,6 +11,7 @@ from policy.codes import Code
 from policy.command.effects import Decision, Denial
 from policy.model import Priority, State, Ticket
 from policy.rules.bundle import Bundle
+from policy.rules.vocabulary import type_warnings
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.effects import TicketEffects
 from policy.ticket.facts import Need
@@ -117,7 +118,9 @@ def decide(case: TicketCase[Payload]) -> Decision:
         "sop_handoff_acknowledged": payload.sop_handoff_acknowledged,
     }
     ticket = _ticket(case, target)
-    return TicketEffects(ticket=ticket, before=None, pairs=((None, target),), audit=audit)
+    warnings = type_warnings(case.bundle, payload.incident_type)
+    pairs, body = ((None, target),), case.told(warnings)(ticket)
+    return TicketEffects(ticket=ticket, before=None, pairs=pairs, audit=audit, body=body)
 
 
 def _duplicate_denial(case: TicketCase[Payload]) -> Denial | None:

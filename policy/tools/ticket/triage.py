@@ -5,6 +5,7 @@ from typing import Any, Literal
 from policy.command.effects import Decision
 from policy.command.writes import Write
 from policy.model import Priority, State
+from policy.rules.vocabulary import type_warnings
 from policy.ticket.case import TicketCase, TicketTool
 from policy.ticket.intake_guard import guard_denial, guard_passed
 from policy.ticket.writes import InsertApproval
@@ -53,7 +54,10 @@ def decide(case: TicketCase[Payload]) -> Decision:
         fields |= guard_passed(case)
     states = (target,) if State.TRIAGED in {ticket.state, target} else (State.TRIAGED, target)
     audit = {"workflow_outcome": target.value}
-    return case.moved(*states, audit=audit, writes=_approval(case, target), fields=fields)
+    body = case.told(type_warnings(case.bundle, payload.incident_type))
+    return case.moved(
+        *states, audit=audit, writes=_approval(case, target), fields=fields, body=body
+    )
 
 
 def _approval(case: TicketCase[Payload], target: State) -> tuple[Write, ...]:

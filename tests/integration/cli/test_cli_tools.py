@@ -135,7 +135,7 @@ def test_reads_are_readable(dispatch: Dispatch, gateway: TestGateway) -> None:
     assert "schedule_propose" in queue.out
     assert "resolution_status" in packet.out
     assert paused.json["chain"] == []
-    assert status.json["tool_count"] == 43
+    assert status.json["tool_count"] == 45
 
 
 def test_a_role_is_a_gate(dispatch: Dispatch, create: tuple[str, ...]) -> None:

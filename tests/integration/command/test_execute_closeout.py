@@ -181,3 +181,19 @@ async def test_a_rejected_finalize_leaves_the_upload_open(runner: Runner) -> Non
     )
     assert row["evidence_item_id"] is None
     assert await count(runner.owner, "evidence_items") == 0
+
+
+async def test_returned_work_is_told_to_the_technician_and_completed_anew(runner: Runner) -> None:
+    await runner.owner.execute("UPDATE technicians SET phone = '+15550100'")
+    ticket = await runner.completed()
+    said = {"reason": "The latch does not close", "findings": [{"key": "photo", "note": "Blurred"}]}
+
+    back = await runner.done("qa.return", said, ticket, Role.QA)
+    await runner.done("tech.complete", {"checklist_status": CHECKLIST}, ticket)
+    again = await runner.done("qa.return", said, ticket)
+
+    assert back["state"] == again["state"] == "IN_PROGRESS"
+    messages = await runner.rows(
+        "SELECT * FROM dispatch_outbox WHERE event_type = 'qa.return.sms' ORDER BY created_at"
+    )
+    assert [message["payload"]["to"] for message in messages] == ["+15550100"] * 2

@@ -129,6 +129,26 @@ async def test_commands_only_bring_the_next_look_forward(runner: Runner) -> None
     assert await next_look(runner, ticket) is None
 
 
+async def test_a_step_that_is_overdue_by_a_new_priority_is_raised_at_once(runner: Runner) -> None:
+    ticket = await runner.create()
+    calm = {"priority": "ROUTINE", "incident_type": "DOOR_WONT_LATCH"}
+    await runner.done("ticket.triage", calm, ticket)
+    await runner.owner.execute(AGE, ticket, 12 * HOUR)
+    assert (await rung(runner, ticket)).seen_to == 0
+
+    urgent = {"priority": "EMERGENCY", "reason": "The door stands open"}
+    answer = await runner.run("ticket.reclassify", urgent, ticket)
+
+    at = await next_look(runner, ticket)
+    assert at is not None
+    assert at <= await runner.owner.fetchval("SELECT clock_timestamp()")
+    assert (await rung(runner, ticket)).seen_to > 0
+    assert ("sla_breach", 2) in await levels(runner, ticket)
+    assert answer.body["escalation_level"] >= 2
+    audit = (await runner.audit(answer.command_id))["payload"]
+    assert (audit["previous_priority"], audit["priority"]) == ("ROUTINE", "EMERGENCY")
+
+
 async def test_the_end_of_a_hold_is_the_next_look(runner: Runner) -> None:
     ticket = await runner.scheduled()
     window = {"start": "2020-01-01T09:00:00Z", "end": "2020-01-01T10:00:00Z"}

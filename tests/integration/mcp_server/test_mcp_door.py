@@ -1,8 +1,10 @@
 """Who and what the agents' door turns away, and what it says then."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.integration.mcp_server.mcp_clients import agent, code_of, refused, text_of
@@ -77,6 +79,100 @@ def test_hostile_json_is_refused(
         result = answer.json()["result"]
         assert result["isError"]
         assert result["structuredContent"]["error"]["code"] in {"INVALID_JSON", "INVALID_REQUEST"}
+
+
+CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+NO_JSON, NO_REQUEST, NO_PARAMS = -32700, -32600, -32602
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28", None])
+@pytest.mark.parametrize(
+    ("body", "code", "about"),
+    [
+        (CALL.replace('"id":1', '"id":null'), NO_REQUEST, None),
+        (CALL.replace('"id":1', '"id":1.5'), NO_REQUEST, None),
+        (CALL.replace('"id":1', '"id":true'), NO_REQUEST, None),
+        (CALL.replace('"id":1', '"id":{}'), NO_REQUEST, None),
+        (CALL.replace('"id":1,', ""), NO_REQUEST, None),
+        (CALL.replace("2.0", "1.0"), NO_REQUEST, 1),
+        (CALL.replace('"jsonrpc":"2.0",', ""), NO_REQUEST, 1),
+        (CALL.replace('"tools/list"', "7"), NO_REQUEST, 1),
+        ('{"jsonrpc":"2.0","id":"a"}', NO_REQUEST, "a"),
+        (CALL[:-1] + ',"params":[]}', NO_PARAMS, 1),
+        (f"[{CALL},{CALL}]", NO_REQUEST, None),
+        ("[]", NO_REQUEST, None),
+        ("7", NO_REQUEST, None),
+        ("null", NO_REQUEST, None),
+        ("", NO_JSON, None),
+        (" ", NO_JSON, None),
+        ("{", NO_JSON, None),
+        ('{"id":NaN}', NO_JSON, None),
+    ],
+)
+def test_what_is_no_message_is_answered_by_a_json_rpc_error(
+    gateway: TestGateway, body: str, code: int, about: str | int | None, version: str | None
+) -> None:
+    answer = sent(gateway, body, {"MCP-Protocol-Version": version} if version else {})
+
+    assert answer.status_code == 400
+    assert (answer.json()["error"]["code"], answer.json()["id"]) == (code, about)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CALL[:-1] + ',"id":2}',
+        CALL[:-1] + ',"params":{"name":"a","name":"b"}}',
+        CALL[:-1] + ',"params":{"arguments":{"x":[{"a":1,"a":1}]}}}',
+    ],
+)
+def test_a_member_name_that_occurs_twice_is_refused_as_over_http(
+    gateway: TestGateway, body: str
+) -> None:
+    answer = sent(gateway, body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_JSON")
+    assert "twice" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("accept", [None, "", "*/*", "application/*", "application/json"])
+def test_who_does_not_say_what_is_accepted_is_served(
+    gateway: TestGateway, accept: str | None
+) -> None:
+    answer = sent(gateway, CALL, accept=accept)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["result"]["tools"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Content-Type": "text/plain"}, 400), ({"Content-Type": ""}, 400)],
+)
+def test_another_type_of_content_is_refused(
+    gateway: TestGateway, headers: dict[str, str], status: int
+) -> None:
+    assert sent(gateway, CALL, headers).status_code == status
+
+
+@pytest.mark.parametrize("method", ["notifications/initialized", "notifications/unheard_of"])
+def test_a_notification_is_taken_whatever_it_tells(gateway: TestGateway, method: str) -> None:
+    answer = sent(gateway, f'{{"jsonrpc":"2.0","method":"{method}"}}')
+    assert (answer.status_code, answer.content) == (202, b"")
+
+
+def sent(
+    gateway: TestGateway,
+    body: str,
+    headers: Mapping[str, str] | None = None,
+    accept: str | None = "application/json, text/event-stream",
+) -> httpx.Response:
+    """Send a body to the agents' door; `accept` None: without that header."""
+    said = {**gateway.bearer("agent"), "Content-Type": "application/json", **(headers or {})}
+    if accept is not None:
+        said["Accept"] = accept
+    request = gateway.http.build_request("POST", "/mcp", content=body, headers=said)
+    if accept is None:
+        del request.headers["Accept"]
+    return gateway.http.send(request)
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,15 @@ PAYLOADS: Mapping[str, Callable[[Caller, Ticket | None], Body]] = {
         "timestamp": caller.window()["end"],
         "result": caller.choose(["PASS", "PASS", "FAIL"]),
     },
+    "qa.return": lambda caller, _: {
+        "reason": "Not good enough",
+        "findings": [{"key": caller.choose(EVIDENCE_KEYS), "note": "Blurred"}],
+    },
+    "ticket.reclassify": lambda caller, _: {
+        "priority": caller.choose(["EMERGENCY", "URGENT", "ROUTINE", None]),
+        "incident_type": caller.choose([*INCIDENT_TYPES, None]),
+        "reason": "Seen on site",
+    },
     "billing.generate_invoice": lambda _, __: {},
     "reopen_after_verification": lambda _, __: {"reason": "The door jams again"},
     "ticket.close": lambda _, __: {"reason": "done"},

@@ -86,6 +86,27 @@ def test_the_actions_tell_why_the_work_cannot_be_completed_yet(
     assert refused["dimension"] == said["policy_error"]["dimension"]
 
 
+def test_the_packet_shows_what_came_back_until_the_work_is_completed_again(
+    gateway: TestGateway,
+) -> None:
+    ticket = gateway.ticket_in_progress()
+    path = f"/ux/technician/job-packet/{ticket}"
+    findings = [{"key": EVIDENCE[1], "note": "The photo shows another door"}]
+    bypass = {"bypass_rationale": "The tablet was lost"}
+
+    gateway.done(f"/tickets/{ticket}/dispatch/manual-bypass", bypass, "dispatcher")
+    never = gateway.get(path, role="technician").json()["packet"]["returned"]
+    said = {"reason": "The latch does not close", "findings": findings}
+    gateway.done(f"/tickets/{ticket}/qa/return", said, "qa")
+    shown = gateway.get(path, role="technician").json()["packet"]["returned"]
+    gateway.done(f"/tickets/{ticket}/dispatch/manual-bypass", bypass, "dispatcher")
+    gone = gateway.get(path, role="technician").json()["packet"]["returned"]
+
+    assert (never, gone) == (None, None)
+    assert {name: shown[name] for name in said} == said
+    assert set(shown) == {"reason", "findings", "returned_by", "returned_at"}
+
+
 def test_paused_autonomy_stands_in_the_way_of_a_ready_ticket(gateway: TestGateway) -> None:
     ticket = gateway.ticket_in_progress()
     for key in (*EVIDENCE, "signature_or_no_signature_reason"):

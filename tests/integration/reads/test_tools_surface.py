@@ -9,7 +9,7 @@ from tests.integration.servers.gateway import TestGateway
 
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
-CLOSED_TOOLSET = 43
+CLOSED_TOOLSET = 45
 
 
 def call(
@@ -240,3 +240,13 @@ def test_the_tool_name_header_is_ignored_here(gateway: TestGateway) -> None:
     ticket = gateway.new_ticket()
     answer = call(gateway, "ticket.get", {"ticket_id": ticket}, **{"X-Tool-Name": "ticket.close"})
     assert answer.status_code == 200
+
+
+def test_the_answer_names_the_keys_that_nobody_read(gateway: TestGateway) -> None:
+    place = {"account_id": gateway.account_id, "site_id": gateway.site_id, "summary": "Door"}
+    body = {**place, "priority": "EMERGENCY"}
+    by_route = gateway.post("/tickets", body)
+    by_name = gateway.post("/tools/ticket.create", {"payload": body})
+    assert [by_route.status_code, by_name.status_code] == [201, 201]
+    assert by_route.headers["X-Ignored-Keys"] == by_name.headers["X-Ignored-Keys"] == "/priority"
+    assert "X-Ignored-Keys" not in gateway.post("/tickets", place).headers

@@ -12,7 +12,7 @@ from tests.unit.facts_builder import bundle
 from tests.unit.payloads import PAYLOADS
 
 SCHEMAS = payload_schemas(bundle().commands)
-CLOSED = {"ops.autonomy.pause", "ops.autonomy.rollback"}
+CLOSED = {"ops.autonomy.pause", "ops.autonomy.rollback", "ticket.reclassify", "qa.return"}
 
 
 @pytest.mark.parametrize("tool", SCHEMAS)

@@ -45,6 +45,10 @@ KEYS: dict[str, set[str]] = {
         *("verification_closeout_check", "verification_evidence_refs"),
     },
     "billing.generate_invoice": {"invoice_generated"},
+    "qa.return": {"reason", "findings"},
+    "ticket.reclassify": {
+        *("previous_incident_type", "incident_type", "previous_priority", "priority", "reason"),
+    },
     "ticket.close": {"reason", "policy_override", "closeout_check"},
     "ticket.force_close": {
         *("reason", "override_code", "approver_role", "policy_override", "invoice_reversal"),

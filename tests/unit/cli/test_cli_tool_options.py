@@ -52,7 +52,7 @@ def test_the_terminal_s_toolset_is_the_one_that_the_registry_makes() -> None:
 
 def test_every_tool_has_a_place_of_its_own() -> None:
     places = [place_of(name) for name in BUNDLE.tools]
-    assert len(set(places)) == len(places) == 43
+    assert len(set(places)) == len(places) == 45
     assert place_of("ticket.blind_intake") == ("ticket", "blind-intake")
     assert place_of("ops.autonomy.pause") == ("ops", "autonomy", "pause")
     assert place_of("dispatcher.cockpit") == ("cockpit",)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +12,17 @@ import pytest
 from mcp import types
 
 from mcp_server.calls import ToolCalls
-from mcp_server.keys import WINDOWS, caller_of, derived_request_id
+from mcp_server.keys import WINDOWS, caller_of, derived_request_id, role_of
+from mcp_server.tool_names import within
 from policy.codes import CODES, Code
+from policy.model import Role
 from policy.reads.guide import Repeat, load_guide
 from policy.rules.bundle import load_bundle
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 TICKET = "94C09184-0E2F-5232-9361-45479EC0E9E2"
 KEY = "5f0c9a52-6d0c-4a3e-9a54-333333333333"
+KNOWN = "DOOR_WONT_LATCH"
 DEV = {"x-actor-id": "agent-1", "x-actor-role": "agent"}
 
 
@@ -68,7 +72,7 @@ def text_of(result: types.CallToolResult) -> str:
 
 async def test_ticket_and_key_stand_beside_the_payload() -> None:
     gateway = Gateway()
-    call = {"ticket_id": TICKET, "request_id": KEY, "priority": "URGENT", "incident_type": "X"}
+    call = {"ticket_id": TICKET, "request_id": KEY, "priority": "URGENT", "incident_type": KNOWN}
     result = await gateway.calls().call("ticket_triage", call, DEV)
 
     assert gateway.requests[-1].url.path == "/tools/ticket_triage"
@@ -76,7 +80,7 @@ async def test_ticket_and_key_stand_beside_the_payload() -> None:
     assert gateway.body == {
         "ticket_id": TICKET,
         "request_id": KEY,
-        "payload": {"priority": "URGENT", "incident_type": "X"},
+        "payload": {"priority": "URGENT", "incident_type": KNOWN},
     }
     assert result.structured_content["request_id"] == KEY
 
@@ -217,3 +221,53 @@ async def test_arguments_too_deep_to_write_down_are_refused() -> None:
     result = await gateway.calls().call("ticket_create", {"summary": deep}, DEV)
 
     assert result.structured_content["error"]["code"] == "INVALID_JSON"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "path"),
+    [
+        ("ticket_create", {"summary": "x", "priority": "EMERGENCY"}, "/priority"),
+        ("ticket_get", {"ticket_id": TICKET, "request_id": KEY}, "/request_id"),
+        ("schedule_propose", {"options": [{"start": "a", "end": "b", "zone": "c"}]},
+         "/options/0/zone"),
+        ("ticket_triage", {"incident_type": "DOOR_WONT_LACH"}, "/incident_type"),
+        ("ticket_blind_intake", {"incident_type": "nothing known"}, "/incident_type"),
+    ],
+)  # fmt: skip
+async def test_what_a_schema_does_not_know_goes_nowhere(
+    tool: str, arguments: dict[str, Any], path: str
+) -> None:
+    gateway = Gateway()
+    result = await gateway.calls().call(tool, arguments, {**DEV, "x-actor-role": "dispatcher"}
+                                        if tool == "schedule_propose" else DEV)  # fmt: skip
+
+    assert gateway.requests == []
+    error = result.structured_content["error"]
+    assert error["code"] == "INVALID_REQUEST"
+    assert path in [fault["path"] for fault in error["validation_errors"]]
+
+
+async def test_a_type_without_template_is_refused_with_what_it_is_near_to() -> None:
+    arguments = {"ticket_id": TICKET, "priority": "URGENT", "incident_type": "DOOR_WONT_LACH"}
+    result = await Gateway().calls().call("ticket_triage", arguments, DEV)
+    assert "DOOR_WONT_LATCH" in text_of(result)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_advice_says_whose_a_tool_is_that_the_reader_may_not_call(role: Role) -> None:
+    bundle = load_bundle()
+    for advice in load_guide().advice.values():
+        said = within(advice, role, bundle)
+        for name, rule in bundle.tools.items():
+            if "." in name and re.search(rf"\b{re.escape(name)}\b", advice):
+                alone = re.search(rf"\b{name.replace('.', '_')}\b(?! \(for)", said)
+                assert (alone is not None) is (role in rule.roles), (name, said)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_the_role_is_read_from_token_and_header_alike(role: Role) -> None:
+    aliases = load_bundle().role_aliases
+    assert role_of(token(role=role.value), aliases) is role
+    assert role_of({"x-actor-role": role.value.upper()}, aliases) is role
+    assert role_of(token(role="king"), aliases) is None
+    assert role_of({}, aliases) is None

@@ -11,7 +11,7 @@ from policy.rules.bundle import Bundle, BundleError, load_bundle
 from policy.rules.templates import InvalidTemplateSetError, TemplateSet
 from tests.unit.facts_builder import bundle
 
-SURFACE = "d2add0166d81a56c1e64f2f20316cab32961d11ca3bf1eb1f9ed1f79bc74ef14"
+SURFACE = "86d7cddb95afb6543c949a7a31b5292f285b2576d9a815713c1c065190b9058a"
 TEMPLATE = """
 [[templates]]
 incident_type = "{name}"

@@ -95,7 +95,26 @@ def test_a_refusal_always_has_every_field() -> None:
         "missing_checklist_keys": sorted(CHECKLIST),
         "invalid_evidence_refs": [],
         "excepted_evidence_keys": [],
+        "outstanding": {
+            "requirement_codes": ["MISSING_REQUIREMENTS"],
+            "evidence_keys": [PHOTO],
+            "checklist_keys": sorted(CHECKLIST),
+            "invalid_evidence_refs": [],
+            "near": [],
+        },
     }
+
+
+def test_a_refusal_names_everything_that_is_missing_whichever_check_stopped_first() -> None:
+    refusal = gate(Attempt(missing=True), evidence=()).denial().details
+    assert refusal["requirement_code"] == "MISSING_COMPLETION_CONTEXT"
+    assert (refusal["missing_evidence_keys"], refusal["missing_checklist_keys"]) == ([], [])
+    outstanding = refusal["outstanding"]
+    assert outstanding["requirement_codes"] == [
+        *("MISSING_COMPLETION_CONTEXT", "MISSING_SIGNATURE_CONFIRMATION", "MISSING_REQUIREMENTS"),
+    ]
+    assert {PHOTO, SIGNATURE_KEY} <= set(outstanding["evidence_keys"])
+    assert outstanding["checklist_keys"] == sorted(CHECKLIST)
 
 
 def test_a_missing_signature_lists_exactly_its_own_key() -> None:

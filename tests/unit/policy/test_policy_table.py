@@ -43,25 +43,35 @@ def cell(tool: str, role: Role, state: State | None) -> Decision:
     return decided(bundle(), known, command(tool, actor(role), payload_for(tool, role)))
 
 
-def wrong_state(tool: str, state: State) -> Denial:
+def wrong_state(tool: str, role: Role, state: State) -> Denial:
     rule = bundle().tools[tool]
     if tool in HOLD_TOOLS:
-        details: dict[str, Any] = {"from_state": state, "to_state": HOLD_TOOLS[tool]}
-        return Denial(code=Code.SCHEDULE_HOLD_STATE_CONFLICT, details=details)
+        return Denial(
+            code=Code.SCHEDULE_HOLD_STATE_CONFLICT,
+            details={"from_state": state, "to_state": HOLD_TOOLS[tool], **ways_on(role, state)},
+        )
     return Denial(
         code=Code.INVALID_STATE_TRANSITION,
         details={
             "from_state": state,
             "allowed_from_states": list(rule.from_states or ()),
             "to_state": rule.result_state,
+            **ways_on(role, state),
         },
     )
 
 
+def ways_on(role: Role, state: State) -> dict[str, Any]:
+    rules = bundle().ways_on(state)
+    mine = [name for name, rule in rules.items() if role in rule.roles]
+    others = {each for name, rule in rules.items() if name not in mine for each in rule.roles}
+    return {"next_tools": mine, "next_roles": sorted(others - {role})}
+
+
 def test_the_toolset_has_the_size_of_the_contract() -> None:
     reads = [rule for rule in bundle().tools.values() if not rule.mutating]
-    assert (len(COMMANDS), len(reads), len(Role), len(State)) == (35, 8, 11, 17)
-    assert len(set(bundle().pairs)) == len(bundle().pairs) == 57
+    assert (len(COMMANDS), len(reads), len(Role), len(State)) == (37, 8, 11, 17)
+    assert len(set(bundle().pairs)) == len(bundle().pairs) == 58
 
 
 @pytest.mark.parametrize("tool", COMMANDS)
@@ -75,7 +85,7 @@ def test_every_cell_of_a_tool_is_decided_as_the_registry_says(tool: str) -> None
         elif rule.requires_ticket_id and state is None:
             assert decision == Denial(code=Code.TICKET_NOT_FOUND), (role, state)
         elif state is not None and rule.from_states is not None and state not in rule.from_states:
-            assert decision == wrong_state(tool, state), (role, state)
+            assert decision == wrong_state(tool, role, state), (role, state)
         else:
             assert isinstance(decision, Effects), (role, state, decision)
             assert_legal(tool, state, TicketEffects.of(decision))

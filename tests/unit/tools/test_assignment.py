@@ -48,6 +48,11 @@ LADDER: tuple[tuple[str, Code, dict[str, Any], dict[str, Any], dict[str, Any]], 
             "to_state": "DISPATCHED",
             "allowed_from_states": ["SCHEDULED"],
             "allowed_dispatch_modes": ["STANDARD", "EMERGENCY_BYPASS"],
+            "next_tools": [
+                *("ticket.triage", "ticket.request_info", "schedule.propose"),
+                "assignment.dispatch",
+            ],
+            "next_roles": [],
         },
     ),
     (

@@ -81,6 +81,7 @@ def test_a_first_pause_makes_the_row_and_its_history() -> None:
         "previous_is_paused": False,
         "current_is_paused": True,
         "history_id": str(NEW_IDS[1]),
+        "warnings": [{"code": "TEMPLATE_NOT_FOUND", "near": []}],
     }
     assert effects.audit == {
         "previous_is_paused": False,

@@ -152,11 +152,14 @@ def test_hold_tools_report_a_wrong_state_in_their_own_way() -> None:
     assert denied(judge("schedule.hold", State.NEW)).details == {
         "from_state": "NEW",
         "to_state": "PENDING_CUSTOMER_CONFIRMATION",
+        "next_tools": ["ticket.triage", "ticket.request_info"],
+        "next_roles": [],
     }
     for tool in ("schedule.release", "schedule.rollback"):
         denial = denied(judge(tool, State.CLOSED, hold=None))
         assert denial.code is Code.SCHEDULE_HOLD_STATE_CONFLICT
-        assert denial.details == {"from_state": "CLOSED", "to_state": None}
+        nowhere: dict[str, Any] = {"next_tools": [], "next_roles": []}
+        assert denial.details == {"from_state": "CLOSED", "to_state": None, **nowhere}
         held = denied(judge(tool, State.SCHEDULED, hold=hold(hold_state="SCHEDULED")))
         assert held.details["to_state"] == "SCHEDULED"
 
