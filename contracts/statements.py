@@ -16,3 +16,8 @@ SELECT scope_type, incident_type, ticket_id, is_paused, reason FROM autonomy_con
  WHERE scope_type = 'GLOBAL' OR ticket_id = $1
     OR (scope_type = 'INCIDENT' AND upper(incident_type) = upper($2))
 """
+NEWEST_HOLD = """
+SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,
+       created_at
+  FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
+"""

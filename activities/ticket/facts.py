@@ -10,7 +10,7 @@ import asyncpg
 from activities.command.gathering import Found, Gathering
 from activities.ticket import statements
 from activities.ticket.rosters import Rosters
-from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS
+from contracts.statements import AUTONOMY, COMPLETION, EXCEPTIONS, NEWEST_HOLD
 from policy.assignment.ranking import normalised_service
 from policy.assignment.roster import Hours, RosterEntry, Technician
 from policy.autonomy.model import AutonomyControl, AutonomyRow
@@ -160,7 +160,7 @@ class TicketGathering(Gathering):
 
     async def hold(self) -> Found:
         """Return the newest hold of the ticket."""
-        row = await self.conn.fetchrow(statements.HOLD, self.command.ticket_id)
+        row = await self.conn.fetchrow(NEWEST_HOLD, self.command.ticket_id)
         return {"hold": HoldSnapshot(**row) if row else None}
 
     async def upload(self) -> Found:

@@ -67,11 +67,6 @@ SELECT t.id, load AS active_load, coalesce(tickets, '{}') AS overlapping_ticket_
                                  ORDER BY weekday, start_time) AS hours
                   FROM technician_availability WHERE technician_id = t.id) available
 """
-HOLD = """
-SELECT id, hold_sequence_id, hold_state, scheduled_start, scheduled_end, hold_reason_notes,
-       created_at
-  FROM schedule_hold_snapshots WHERE ticket_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1
-"""
 LADDERS = """
 SELECT l.*, s.country FROM ticket_ladders($1) l
   LEFT JOIN tickets t ON t.id = $1 LEFT JOIN sites s ON s.id = t.site_id

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from api.command.call import Call, Found
-from contracts.statements import SET_TENANT
+from contracts.statements import NEWEST_HOLD, SET_TENANT
 from contracts.ticket import new_ticket_id
 from policy.codes import Code
 from policy.command.access import scope_denial
 from policy.command.effects import Denial
 from policy.command.message import Command, Subject
 from policy.command.registry import command_tool
+from policy.deadlines.hold_notes import HoldSnapshot
 from policy.model import TERMINAL, Actor, Ticket
 from policy.rules.bundle import Bundle
 from policy.ticket.case import TicketCase
@@ -66,11 +67,18 @@ class TicketAddress:
         """Return the policy's denial of a command on a terminal ticket; it never opens again."""
         async with reading(self._pool, actor.tenant_id) as conn:
             row = await conn.fetchrow(TICKET_ROW, call.ticket_id)
+            hold = await conn.fetchrow(NEWEST_HOLD, call.ticket_id)
         if row is None:
             return Denial(code=Code.TICKET_NOT_FOUND)
         ticket = Ticket(**{name: row[name] for name in Ticket.model_fields})
         now, nobody = datetime.now(UTC), UUID(int=0)
-        facts = TicketFacts(now=now, ticket=ticket, audit_id=nobody, new_ids=(nobody, nobody))
+        facts = TicketFacts(
+            now=now,
+            ticket=ticket,
+            hold=HoldSnapshot(**hold) if hold else None,
+            audit_id=nobody,
+            new_ids=(nobody, nobody),
+        )
         command = Command(
             command_id=nobody,
             tool=call.tool,

@@ -57,7 +57,7 @@ def _blocks(
     sums, tax = invoice["legal_monetary_total"], invoice["tax_total"]
     taxes = [(each["name"], dollars(each["tax_amount_cents"])) for each in tax["tax_subtotals"]]
     yield totals([("Net", dollars(sums["tax_exclusive_amount_cents"])), *taxes, ("Total", payable)])
-    yield from _visits(invoice.get("check_ins", ()), Clock(site["timezone"]))
+    yield from _visits(invoice.get("check_ins", ()), site)
     derived = " Its lines were derived from the record of the ticket and a price list."
     yield note(
         "This is a draft and demands no payment. Amounts are in US dollars."
@@ -65,10 +65,11 @@ def _blocks(
     )
 
 
-def _visits(check_ins: Sequence[Mapping[str, Any]], clock: Clock) -> Iterator[Block]:
+def _visits(check_ins: Sequence[Mapping[str, Any]], site: Mapping[str, Any]) -> Iterator[Block]:
     """Yield what labour was counted from: each check-in as claimed and as recorded."""
     if not check_ins:
         return
+    clock = Clock(site["timezone"])
     yield heading("On site")
     yield listing(VISIT_HEADS, VISIT_SHARES, (_visit(each, clock) for each in check_ins))
 

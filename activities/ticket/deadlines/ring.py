@@ -10,9 +10,9 @@ from activities.ticket.deadlines.raising import Look, raised_now, record
 from activities.ticket.facts import ladders_of
 from activities.ticket.opening import TicketOpening, open_ticket
 from activities.ticket.recording import record_command
-from activities.ticket.statements import HOLD
 from activities.ticket.view import nearest_of, ticket_view
 from activities.ticket.writes import WRITES
+from contracts.statements import NEWEST_HOLD
 from contracts.ticket import TIMER_ACTOR_ID, TicketView, TimerFired
 from policy.command.message import Command, request_hash
 from policy.command.registry import command_tool
@@ -36,7 +36,7 @@ async def hold_of(conn: Connection, ticket: Ticket) -> HoldSnapshot | None:
     """Return the hold that the ticket rests in, or None."""
     if ticket.state is not State.PENDING_CUSTOMER_CONFIRMATION:
         return None
-    row = await conn.fetchrow(HOLD, ticket.id)
+    row = await conn.fetchrow(NEWEST_HOLD, ticket.id)
     return HoldSnapshot(**row) if row else None
 
 

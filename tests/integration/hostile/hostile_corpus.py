@@ -10,8 +10,9 @@ from uuid import uuid4
 import jwt
 
 from policy.codes import Code
-from policy.command.registry import alias
+from policy.command.registry import alias, command_tool
 from policy.model import State
+from policy.values import ClosedPayload
 from tests.integration.hostile.bad_requests import BODY_LIMIT_BYTES, NOWHERE
 from tests.integration.hostile.hostile_call import Hostile, Target, bearing, dev
 from tests.integration.hostile.hostile_kinds import kinds
@@ -148,7 +149,9 @@ def _forced_states(target: Target) -> Iterator[Hostile]:
             continue
         is_hold = name in HOLD_TARGETS
         code = Code.SCHEDULE_HOLD_STATE_CONFLICT if is_hold else Code.INVALID_STATE_TRANSITION
-        body, headers = {**CLAIMS, **PAYLOADS[name]}, dev(rule.roles[0])
+        closed = issubclass(command_tool(name).payload, ClosedPayload)
+        claims = {} if closed else CLAIMS
+        body, headers = {**claims, **PAYLOADS[name]}, dev(rule.roles[0])
         if name == "ticket.force_close":
             body["approver_role"] = rule.roles[0]
         yield Hostile(f"{name} by force", code, target.path(rule), body, headers)

@@ -30,7 +30,7 @@ from tests.polling import eventually
 pytest_plugins = ["tests.integration.servers.stack_fixture"]
 
 CALLS = 200
-SEEDS = (1, 2, secrets.randbelow(1_000_000))
+SEEDS = (1, 270_892, secrets.randbelow(1_000_000))
 NEW_IDS = {
     "closeout.add_evidence": ("evidence_id", "audit_id"),
     "tech.request_change": ("approval_id", "audit_id"),
@@ -200,7 +200,7 @@ async def walking(gateway: TestGateway, owner: Connection, seed: int) -> AsyncIt
         yield Walk(model, Caller(seed, model, place, run), (first, second), owner, run)
 
 
-@pytest.mark.parametrize("seed", SEEDS, ids=["1", "2", "any"])
+@pytest.mark.parametrize("seed", SEEDS, ids=["1", "270892", "any"])
 async def test_a_random_walk_leaves_exactly_the_rows_of_the_model(
     gateway: TestGateway, owner: Connection, seed: int
 ) -> None:

@@ -70,7 +70,7 @@ def test_every_transition_is_checked_by_name(gateway: TestGateway) -> None:
     checks = gateway.http.get("/health").json()["checks"]["migration"]
     pairs = {name: value for name, value in checks.items() if "->" in name}
 
-    assert len(pairs) == 57
+    assert len(pairs) == 58
     assert set(pairs.values()) == {"pass"}
     assert {"NULL->NEW", "NEW->TRIAGED", "INVOICED->CLOSED"} <= set(pairs)
     assert checks["transition_constraint_name"] == TRANSITION_CHECK

@@ -161,7 +161,7 @@ async def test_exactly_the_pairs_of_the_bundle_may_be_recorded(owner: Connection
         except asyncpg.CheckViolationError as error:
             assert error.constraint_name == TRANSITION_CHECK  # noqa: PT017  counted, not expected
     assert accepted == set(PAIRS)
-    assert len(PAIRS) == 57
+    assert len(PAIRS) == 58
 
 
 async def test_the_transition_check_is_never_null(owner: Connection) -> None:

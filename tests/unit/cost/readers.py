@@ -21,10 +21,11 @@ from api.reads.query import Query, query_of_payload
 from api.routes import codec
 from api.wire.context import read_context
 from api.wire.errors import ApiError
-from api.wire.ijson import check_members, parse_body, parse_json
+from api.wire.ijson import check_members, is_json, parse_body, parse_json
 from api.wire.own_hosts import OwnHosts
 from contracts.standard_webhooks import is_signed
 from mcp_server.keys import caller_of, derived_request_id
+from mcp_server.messages import fault_of
 from policy.audit.chain import hash_matches
 from policy.audit.checkpoint import read_checkpoint
 from policy.audit.redaction import redact
@@ -197,6 +198,7 @@ OF_TEXT: Mapping[str, Reads] = {
 OF_BYTES: Mapping[str, Reads] = {
     "api.wire.ijson.parse_body": parse_body,
     "api.wire.ijson.parse_json": parse_json,
+    "api.wire.ijson.is_json": is_json,
     "api.wire.ijson.check_members": lambda raw: check_members(raw, 20_000),
     "policy.json_levels.may_be_unsafe": may_be_unsafe,
     "api.identity.jwks.parse_jwks": parse_jwks,
@@ -214,6 +216,8 @@ OF_JSON: Mapping[str, Reads] = {
     "policy.audit.chain.hash_matches": lambda value: hash_matches(value, ""),
     "policy.audit.checkpoint.read_checkpoint": read_checkpoint,
     "query of a payload": lambda value: Query(query_of_payload(value)),
+    "mcp_server.messages.fault_of": fault_of,
+    "members of a message": lambda value: fault_of({"jsonrpc": "2.0", "id": 1, **value}),
     "key of a call": lambda value: derived_request_id("c", "t", Repeat.ADDS, value, NOW),
     "claims": lambda value: CLAIMS.identity({"iss": "issuer", "sub": "a", "role": "ops", **value}),
     "batch of payloads": lambda value: codec._read({"payloads": value["a"]}),  # noqa: SLF001
