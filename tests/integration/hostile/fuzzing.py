@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -122,8 +123,11 @@ TOOLS = tuple(BUNDLE.tools)
 
 
 def operations() -> Iterator[AnyOperation]:
-    """Yield every operation of the document but that of the agents' door, which speaks JSON-RPC."""
-    whole = openapi_document(BUNDLE)
+    """Yield every operation of the document but that of the agents' door, which speaks JSON-RPC.
+
+    Cases are changed in place: they must not share the examples with the guide.
+    """
+    whole = deepcopy(openapi_document(BUNDLE))
     spoken = {path: each for path, each in whole["paths"].items() if path != AGENTS_DOOR}
     document = schemathesis.openapi.from_dict({**whole, "paths": spoken})
     for result in document.get_all_operations():
