@@ -26,7 +26,7 @@ up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
 
 test: $(READY) ## run every test, two files at a time
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 replay: $(READY) ## replay every recorded lifecycle under every policy and release
 	REPLAY_EVERY=1 $(BIN)/pytest tests/replay
