@@ -25,7 +25,7 @@ PEERS_READY := $(PEERS)/.ready-$(shell echo $(RESTATE) | cat - requirements/peer
 up: $(READY) ## start the whole stack; Ctrl-C stops it
 	@exec $(BIN)/dispatch up
 
-test: $(READY) ## run every test, two files at a time
+test: $(READY) ## run every test, three files at a time
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 replay: $(READY) ## replay every recorded lifecycle under every policy and release
